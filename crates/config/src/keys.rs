@@ -1,0 +1,175 @@
+//! What may stand in which object, as data: the reader works from these tables, and so do the
+//! schema and the reference page.
+
+/// What one kind of object may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyTable {
+    /// The name that [`Form::Object`] and [`Form::Objects`] refer to.
+    pub name: &'static str,
+    /// Where such an object stands, with `[]` behind what is repeated.
+    pub path: &'static str,
+    /// What it is.
+    pub doc: &'static str,
+    /// Its keys, in the order of the reference page.
+    pub keys: &'static [Key],
+}
+
+/// One key of an object. Keys are compared without regard to letter case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The name as the reference page spells it.
+    pub name: &'static str,
+    /// Other names for the same thing.
+    pub aliases: &'static [&'static str],
+    /// What the value looks like.
+    pub form: Form,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// Whether it does anything.
+    pub status: Status,
+}
+
+/// What the value of a key looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number,
+    /// A string.
+    Text,
+    /// One of these words, in any letter case.
+    Word(&'static [&'static str]),
+    /// An array of strings, or one string that is split at commas.
+    Strings,
+    /// A port, as a number or a string, or a range `A-B`.
+    Port,
+    /// A port, or a string with ports and ranges between commas.
+    Ports,
+    /// An object of the table with this name.
+    Object(&'static str),
+    /// An array of objects of the table with this name.
+    Objects(&'static str),
+    /// An object whose keys are free.
+    Map,
+    /// Anything; see the line of text.
+    Any,
+}
+
+/// Whether a key does anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It works.
+    Supported,
+    /// It is accepted with a warning, because connections do not go elsewhere and are not less
+    /// protected without it. The text says why.
+    NoEffect(&'static str),
+    /// It is accepted where it is `false`, zero or empty; otherwise it is an error, and the text
+    /// says why.
+    OnlyOff(&'static str),
+    /// It is an error. The text says why, and what to do instead.
+    Unsupported(&'static str),
+}
+
+impl KeyTable {
+    /// The key that a file means by `written`.
+    #[must_use]
+    pub fn find(&self, written: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.is_named(written))
+    }
+}
+
+impl Key {
+    pub(crate) const fn new(name: &'static str, form: Form, doc: &'static str) -> Self {
+        Self { name, aliases: &[], form, doc, status: Status::Supported }
+    }
+
+    pub(crate) const fn alias(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    pub(crate) const fn no_effect(self, reason: &'static str) -> Self {
+        Self { status: Status::NoEffect(reason), ..self }
+    }
+
+    pub(crate) const fn only_off(self, reason: &'static str) -> Self {
+        Self { status: Status::OnlyOff(reason), ..self }
+    }
+
+    pub(crate) const fn unsupported(self, reason: &'static str) -> Self {
+        Self { status: Status::Unsupported(reason), ..self }
+    }
+
+    fn is_named(&self, written: &str) -> bool {
+        self.name.eq_ignore_ascii_case(written)
+            || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(written))
+    }
+}
+
+/// Every table, in the order of the reference page.
+#[must_use]
+pub fn key_tables() -> &'static [&'static KeyTable] {
+    crate::v2ray::TABLES
+}
+
+/// Whether a key is a comment: `_comment`, `//`, `$schema`.
+pub(crate) fn is_comment(key: &str) -> bool {
+    key.starts_with('_') || key.starts_with("//") || key.starts_with('$')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_key_and_no_table_is_there_twice() {
+        let mut tables = BTreeSet::new();
+        for table in key_tables() {
+            assert!(tables.insert(table.name), "{}", table.name);
+            let mut names = BTreeSet::new();
+            for key in table.keys {
+                for name in key.aliases.iter().chain([&key.name]) {
+                    assert!(names.insert(name.to_ascii_lowercase()), "{} {name}", table.name);
+                    assert!(!is_comment(name), "{} {name}", table.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_table_that_is_referred_to_exists_and_is_used() {
+        let names: BTreeSet<&str> = key_tables().iter().map(|table| table.name).collect();
+        let mut used = BTreeSet::from(["File"]);
+        for table in key_tables() {
+            for key in table.keys {
+                if let Form::Object(name) | Form::Objects(name) = key.form {
+                    assert!(names.contains(name), "{}.{} refers to {name}", table.name, key.name);
+                    used.insert(name);
+                }
+            }
+        }
+        for settings in
+            ["SocksInboundSettings", "HttpInboundSettings", "FreedomSettings", "BlackholeSettings"]
+        {
+            used.insert(settings);
+        }
+        used.extend(["SocksOutboundSettings", "HttpOutboundSettings"]);
+        assert_eq!(used, names);
+    }
+
+    #[test]
+    fn lines_of_documentation_are_sentences() {
+        for table in key_tables() {
+            assert!(table.doc.ends_with('.'), "{}", table.name);
+            for key in table.keys {
+                assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}.{}", table.name, key.name);
+                if let Status::NoEffect(why) | Status::OnlyOff(why) | Status::Unsupported(why) = key.status {
+                    assert!(!why.is_empty() && !why.ends_with('.'), "{}.{}", table.name, key.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use std::fmt;
+
+use crate::{Diagnostic, Source, json, model::Config, report::Report, v2ray};
+
+/// How a file is read.
+pub struct Options<'a> {
+    /// What an unknown key is. A file can ask for warnings too, by `unknownKeys`.
+    pub unknown_keys: UnknownKeys,
+    /// The environment, for `"port": "env:NAME"`; `None` for a variable that is not set.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// What a key that is in no table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownKeys {
+    /// An error.
+    #[default]
+    Error,
+    /// A warning, for files that cannot be changed.
+    Warn,
+}
+
+/// What came out of reading a file.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The configuration, if there is no error.
+    pub config: Option<Config>,
+    /// Errors and warnings in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Default for Options<'_> {
+    /// Unknown keys are errors, and the environment is empty.
+    fn default() -> Self {
+        Self { unknown_keys: UnknownKeys::default(), env: &|_| None }
+    }
+}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("unknown_keys", &self.unknown_keys).finish_non_exhaustive()
+    }
+}
+
+/// Reads a whole file and reports everything that is wrong with it. A text that is not JSON is
+/// only checked as JSON, because everything else would be a guess.
+#[must_use]
+pub fn parse(source: &Source, options: &Options<'_>) -> Outcome {
+    let mut report = Report::new(source, options);
+    let config = json::parse(&mut report).and_then(|root| v2ray::read(&root, &mut report));
+    let config = config.filter(|_| !report.failed());
+    Outcome { config, diagnostics: report.finish() }
+}

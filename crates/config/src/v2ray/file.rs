@@ -1,0 +1,140 @@
+use super::{checks, dialect, dns, inbound, log, names::Names, outbound, routing};
+use crate::{
+    Span, UnknownKeys,
+    json::Value,
+    keys::{Form, Key, KeyTable},
+    model::Config,
+    object::{Object, choose},
+    report::Report,
+};
+
+const SECTIONS: &str =
+    "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds` and `routing`";
+
+pub(super) static FILE: KeyTable = KeyTable {
+    name: "File",
+    path: "the file",
+    doc: "A whole configuration file.",
+    keys: &[
+        Key::new("log", Form::Object("Log"), "What is logged."),
+        Key::new("dns", Form::Object("Dns"), "How names are resolved."),
+        Key::new("inbounds", Form::Objects("Inbound"), "Where clients come in; at least one."),
+        Key::new(
+            "outbounds",
+            Form::Objects("Outbound"),
+            "Where connections go out; the first takes what no rule matches.",
+        ),
+        Key::new("routing", Form::Object("Routing"), "Which connection goes where."),
+        Key::new(
+            "unknownKeys",
+            Form::Word(&["error", "warn"]),
+            "Whether a key that is not in this reference is an error (the default) or a warning.",
+        )
+        .alias(&["unknown_keys", "unknown-keys"]),
+        Key::new("remarks", Form::Text, "A note; not read."),
+        Key::new("inbound", Form::Object("Inbound"), "Old form: the first inbound, before `inbounds`."),
+        Key::new("inboundDetour", Form::Objects("Inbound"), "Old form: inbounds after `inbound`."),
+        Key::new("outbound", Form::Object("Outbound"), "Old form: the first outbound, so the default."),
+        Key::new("outboundDetour", Form::Objects("Outbound"), "Old form: outbounds after `outbound`."),
+        Key::new("port", Form::Port, "Old form: the port of `inbound`.")
+            .unsupported("it is the old form; write `port` in the inbound"),
+        section("api", "V2Ray's remote control over gRPC."),
+        section("policy", "Time-outs and statistics by user level."),
+        section("transport", "Settings of transports for all inbounds and outbounds."),
+        section("stats", "Traffic counters."),
+        section("reverse", "Reverse proxies."),
+        section("fakeDns", "Made-up addresses that stand for names."),
+        section("observatory", "Probes of outbounds in the background."),
+        section("burstObservatory", "Probes of outbounds in bursts."),
+        section("multiObservatory", "Several observatories."),
+        section("browserForwarder", "Connections by way of a browser."),
+        section("browserDialer", "Connections by way of a browser."),
+        section("services", "V2Ray 5 services."),
+        section("metrics", "Metrics over HTTP."),
+        section("env", "Environment settings of Xray."),
+        section("version", "The versions of Xray that a file is for."),
+        section("geodata", "Automatic updates of geo data."),
+        section("clashApi", "Remote control in the manner of Clash."),
+        section("extension", "V2Ray 5 extensions."),
+    ],
+};
+
+const fn section(name: &'static str, doc: &'static str) -> Key {
+    Key::new(name, Form::Any, doc).unsupported(SECTIONS)
+}
+
+/// Reads the tree of a whole file.
+pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
+    if root.members().is_none() {
+        let message = format!("expected an object with `inbounds` and `outbounds`, found {}", root.found());
+        report.error(root.span, message);
+        return None;
+    }
+    if dialect::refuse_sing_box(root, report) {
+        return None;
+    }
+    read_unknown_keys(root, report);
+    let file = Object::read(root, "the file", &FILE, report)?;
+    let mut names = Names::default();
+    let log = log::read(&file, report);
+    let dns = dns::read(&file, report);
+    let inbounds = endpoints(&file, ["inbound", "inboundDetour", "inbounds"], report);
+    let inbounds = match section_span(&file, inbounds.is_empty(), "inbounds") {
+        Some(span) => {
+            report.error(span, "there is no inbound, so nothing could come in").help(
+                "add one, such as `{\"protocol\": \"socks\", \"listen\": \"127.0.0.1\", \"port\": 1080}`",
+            );
+            Vec::new()
+        }
+        None => inbound::read_all(&inbounds, &mut names, report),
+    };
+    let outbounds = endpoints(&file, ["outbound", "outboundDetour", "outbounds"], report);
+    let outbounds = match section_span(&file, outbounds.is_empty(), "outbounds") {
+        Some(span) => {
+            report
+                .error(span, "there is no outbound, so nothing could go out")
+                .help("add one, such as `{\"protocol\": \"freedom\"}`; there is no implicit direct outbound");
+            Vec::new()
+        }
+        None => outbound::read_all(&outbounds, &mut names, report),
+    };
+    let routing = routing::read(&file, &mut names, report);
+    checks::find_unused(&names, report);
+    Some(Config { log, dns, inbounds, outbounds, routing })
+}
+
+/// The file can ask for lenience itself; this has to be known before the first key is judged.
+fn read_unknown_keys(root: &Value, report: &mut Report<'_>) {
+    let names = ["unknownKeys", "unknown_keys", "unknown-keys"];
+    let Some(member) = names.into_iter().find_map(|name| root.member(name)) else { return };
+    let Some(text) = member.value.text() else {
+        let message = format!("expected `error` or `warn` for `unknownKeys`, found {}", member.value.found());
+        report.error(member.value.span, message);
+        return;
+    };
+    let choices = [("error", UnknownKeys::Error), ("warn", UnknownKeys::Warn)];
+    let written = crate::Spanned::new(text, member.value.span);
+    if choose("unknownKeys", written, &choices, report) == Some(UnknownKeys::Warn) {
+        report.unknown_keys = UnknownKeys::Warn;
+    }
+}
+
+/// The elements of a list and of its old forms, which come first.
+fn endpoints<'a>(file: &Object<'a>, names: [&str; 3], report: &mut Report<'_>) -> Vec<&'a Value> {
+    let [single, old, list] = names;
+    let mut all: Vec<&Value> = file.get(single).map(|field| field.value).into_iter().collect();
+    all.extend(file.items(old, report));
+    all.extend(file.items(list, report));
+    all
+}
+
+/// Where to complain that a list is empty: at the list, or at the beginning of the file. A list
+/// that is no array has been complained about already.
+fn section_span(file: &Object<'_>, empty: bool, name: &str) -> Option<Span> {
+    let beginning = Span { start: file.span.start, end: file.span.start + 1 };
+    match file.get(name) {
+        Some(field) if empty => field.value.items().map(|_| field.value.span),
+        None if empty => Some(beginning),
+        Some(_) | None => None,
+    }
+}

@@ -1,0 +1,89 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use waypost_net::Tag;
+
+use crate::{
+    Span, Spanned, nearest,
+    object::Object,
+    report::{Report, all_of, quote},
+};
+
+/// With more tags than this, a list of them is no help.
+const MAX_LISTED_TAGS: usize = 8;
+
+/// The tags of a file and which of them something refers to.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) inbounds: Tags,
+    pub(super) outbounds: Tags,
+    pub(super) balancers: Tags,
+    /// Outbounds without a tag that are not the default, so that nothing can name them.
+    pub(super) nameless: Vec<Span>,
+}
+
+/// The tags of one kind of thing. A tag is here even if the thing itself has an error, so that
+/// one mistake is not reported again wherever the tag is used.
+#[derive(Default)]
+pub(super) struct Tags {
+    list: Vec<Spanned<Tag>>,
+    places: BTreeMap<Tag, Span>,
+    used: BTreeSet<Tag>,
+}
+
+impl Tags {
+    /// Reads `tag` of an object; an empty one counts as absent.
+    pub(super) fn declare(
+        &mut self,
+        object: &Object<'_>,
+        what: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Spanned<Tag>> {
+        let text = object.text("tag", report).filter(|text| !text.value.is_empty())?;
+        let tag = Spanned::new(Tag::from(text.value), text.span);
+        if let Some(&first) = self.places.get(&tag.value) {
+            let line = report.line(first);
+            let message = format!("the {what} on line {line} has the tag {} already", quote(&tag.value));
+            report.error(tag.span, message).help("give each its own tag");
+        } else {
+            self.places.insert(tag.value.clone(), tag.span);
+            self.list.push(tag.clone());
+        }
+        Some(tag)
+    }
+
+    pub(super) fn contains(&self, tag: &str) -> bool {
+        self.places.contains_key(tag)
+    }
+
+    /// The tags that begin with a prefix.
+    pub(super) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Tag> {
+        let from =
+            self.places.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        from.map(|(tag, _)| tag).take_while(move |tag| tag.starts_with(prefix))
+    }
+
+    pub(super) fn mark_used(&mut self, tag: &Tag) {
+        if self.contains(tag) {
+            self.used.insert(tag.clone());
+        }
+    }
+
+    /// The tags that nothing refers to, in the order of the file.
+    pub(super) fn unused(&self) -> impl Iterator<Item = &Spanned<Tag>> {
+        self.list.iter().filter(|tag| !self.used.contains(&tag.value))
+    }
+
+    /// Says which tag was probably meant, or which there are.
+    pub(super) fn suggest(&self, tag: &str, what: &str, report: &mut Report<'_>) {
+        if report.is_full() {
+            return;
+        }
+        let names = || self.list.iter().map(|tag| tag.value.as_str());
+        report.help(match nearest(tag, names()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if self.list.is_empty() => format!("no {what} has a tag"),
+            None if self.list.len() <= MAX_LISTED_TAGS => format!("there are {}", all_of(names())),
+            None => format!("none of the {} {what}s has this tag", self.list.len()),
+        });
+    }
+}

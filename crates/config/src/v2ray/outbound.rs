@@ -1,0 +1,212 @@
+use super::{accounts::LEVELS, dns::FAMILIES, inbound::report_protocol, names::Names, stream, upstream};
+use crate::{
+    Span, Spanned,
+    json::Value,
+    keys::{Form, Key, KeyTable},
+    model::{FreedomResolve, Outbound, OutboundProtocol},
+    object::{Object, choose},
+    report::{Report, one_of, quote},
+};
+
+pub(super) static OUTBOUND: KeyTable = KeyTable {
+    name: "Outbound",
+    path: "outbounds[]",
+    doc: "A way out.",
+    keys: &[
+        Key::new("tag", Form::Text, "The name for rules and balancers."),
+        Key::new(
+            "protocol",
+            Form::Word(&["freedom", "direct", "blackhole", "block", "socks", "http"]),
+            "How connections leave; `direct` is another word for `freedom`, and `block` for `blackhole`.",
+        ),
+        Key::new("settings", Form::Any, "Settings of the protocol, an object."),
+        Key::new("streamSettings", Form::Object("StreamSettings"), "The transport; only plain TCP."),
+        Key::new("mux", Form::Object("Mux"), "Several connections in one; only switched off."),
+        Key::new(
+            "sendThrough",
+            Form::Text,
+            "The local address of connections; only `0.0.0.0`, which means any.",
+        ),
+        Key::new("proxySettings", Form::Any, "Another outbound to go through.")
+            .only_off("chains of outbounds are not available in this version"),
+        Key::new("targetStrategy", Form::Word(&["AsIs"]), "Who resolves names; only `AsIs`."),
+        Key::new("domainStrategy", Form::Word(&["AsIs"]), "Who resolves names; only `AsIs`."),
+        Key::new("remarks", Form::Text, "A note; not read."),
+        Key::new("ps", Form::Text, "A note; not read."),
+        Key::new("id", Form::Any, "The number that a graphical front end gave; not read."),
+    ],
+};
+
+pub(super) static FREEDOM: KeyTable = KeyTable {
+    name: "FreedomSettings",
+    path: "the settings of a `freedom` outbound",
+    doc: "Settings of an outbound with the protocol `freedom` or `direct`.",
+    keys: &[
+        Key::new(
+            "domainStrategy",
+            Form::Word(&["AsIs", "UseIP", "UseIPv4", "UseIPv6"]),
+            "Who resolves the name that is dialled: the system, or the `dns` section with these families.",
+        )
+        .alias(&["targetStrategy"]),
+        Key::new("redirect", Form::Text, "Dials this target instead.")
+            .only_off("connections go where the client asked"),
+        Key::new("fragment", Form::Any, "Cuts the first bytes into pieces.")
+            .only_off("it is not available in this version"),
+        Key::new("noises", Form::Any, "Sends random datagrams first.")
+            .only_off("it is not available in this version"),
+        Key::new("noise", Form::Any, "Sends random datagrams first.")
+            .only_off("it is not available in this version"),
+        Key::new("proxyProtocol", Form::Number, "Announces the client's address to the target.")
+            .only_off("it is not available in this version"),
+        Key::new("protocolReplacement", Form::Text, "Dials with another network.")
+            .only_off("it is not available in this version"),
+        Key::new("ipsBlocked", Form::Strings, "Addresses that are not dialled.")
+            .only_off("it is not available in this version; write a rule to a `blackhole` outbound"),
+        Key::new("timeout", Form::Number, "How long an idle connection lives.")
+            .no_effect("old and ignored by V2Ray too"),
+        Key::new("userLevel", Form::Number, "The policy level of connections.").no_effect(LEVELS),
+    ],
+};
+
+pub(super) static BLACKHOLE: KeyTable = KeyTable {
+    name: "BlackholeSettings",
+    path: "the settings of a `blackhole` outbound",
+    doc: "Settings of an outbound with the protocol `blackhole` or `block`.",
+    keys: &[Key::new(
+        "response",
+        Form::Object("BlackholeResponse"),
+        "What the client gets before the connection ends.",
+    )],
+};
+
+pub(super) static RESPONSE: KeyTable = KeyTable {
+    name: "BlackholeResponse",
+    path: "response",
+    doc: "What a client gets whose connection is refused.",
+    keys: &[Key::new(
+        "type",
+        Form::Word(&["none", "http"]),
+        "Nothing, or the answer `HTTP/1.1 403 Forbidden`.",
+    )],
+};
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Freedom,
+    Blackhole,
+    Socks,
+    Http,
+}
+
+const PROTOCOLS: [(&str, Kind); 6] = [
+    ("freedom", Kind::Freedom),
+    ("direct", Kind::Freedom),
+    ("blackhole", Kind::Blackhole),
+    ("block", Kind::Blackhole),
+    ("socks", Kind::Socks),
+    ("http", Kind::Http),
+];
+
+/// Protocols of V2Ray and Xray that do not exist here.
+const FOREIGN: &[&str] = &[
+    "vmess",
+    "vless",
+    "vliteu",
+    "trojan",
+    "shadowsocks",
+    "shadowsocks2022",
+    "wireguard",
+    "dns",
+    "loopback",
+    "hysteria",
+    "hysteria2",
+    "mtproto",
+    "loadbalance",
+];
+
+/// Reads all outbounds. The first of the file is the default, so it counts as used.
+pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report<'_>) -> Vec<Outbound> {
+    let mut outbounds = Vec::with_capacity(values.len());
+    for (index, value) in values.iter().enumerate() {
+        let Some(object) = Object::read(value, "outbounds[]", &OUTBOUND, report) else { continue };
+        let tag = names.outbounds.declare(&object, "outbound", report);
+        match &tag {
+            Some(tag) if index == 0 => names.outbounds.mark_used(&tag.value),
+            None if index > 0 => names.nameless.push(object.span),
+            Some(_) | None => {}
+        }
+        if let Some(protocol) = read_protocol(&object, report) {
+            outbounds.push(Outbound { tag, protocol, span: object.span });
+        }
+        check_rest(&object, report);
+    }
+    outbounds
+}
+
+fn read_protocol(object: &Object<'_>, report: &mut Report<'_>) -> Option<OutboundProtocol> {
+    let choices = || PROTOCOLS.iter().map(|(name, _)| *name);
+    if !object.has("protocol") {
+        let brace = Span { start: object.span.start, end: object.span.start + 1 };
+        report.error(brace, "an outbound needs a `protocol`").help(format!("expected {}", one_of(choices())));
+        return None;
+    }
+    let written = object.text("protocol", report)?;
+    let Some((_, kind)) = PROTOCOLS.iter().find(|(name, _)| written.value.eq_ignore_ascii_case(name)) else {
+        report_protocol("outbound", written, FOREIGN, choices(), report);
+        return None;
+    };
+    match kind {
+        Kind::Freedom => Some(read_freedom(object, report)),
+        Kind::Blackhole => Some(read_blackhole(object, report)),
+        Kind::Socks => upstream::read_socks(object, report).map(OutboundProtocol::Socks),
+        Kind::Http => upstream::read_http(object, report).map(OutboundProtocol::Http),
+    }
+}
+
+fn read_freedom(object: &Object<'_>, report: &mut Report<'_>) -> OutboundProtocol {
+    let settings = object.object("settings", &FREEDOM, report);
+    let strategy = settings.and_then(|settings| settings.text("domainStrategy", report));
+    let mut choices = vec![("AsIs", FreedomResolve::AsIs)];
+    choices.extend(FAMILIES.map(|(word, family)| (word, FreedomResolve::Use(family))));
+    let resolve = strategy
+        .filter(|written| !written.value.is_empty())
+        .and_then(|written| choose("domainStrategy", written, &choices, report));
+    OutboundProtocol::Freedom { resolve: resolve.unwrap_or_default() }
+}
+
+fn read_blackhole(object: &Object<'_>, report: &mut Report<'_>) -> OutboundProtocol {
+    let settings = object.object("settings", &BLACKHOLE, report);
+    let response = settings.and_then(|settings| settings.object("response", &RESPONSE, report));
+    let kind = response.and_then(|response| response.text("type", report));
+    let choices = [("none", false), ("http", true)];
+    let http_response = kind.and_then(|written| choose("type", written, &choices, report));
+    OutboundProtocol::Blackhole { http_response: http_response.unwrap_or(false) }
+}
+
+/// Checks what is the same for every protocol, and not available in this version.
+fn check_rest(object: &Object<'_>, report: &mut Report<'_>) {
+    stream::check_stream(object, report);
+    stream::check_mux(object, report);
+    if let Some(address) = object.text("sendThrough", report)
+        && !matches!(address.value, "" | "0.0.0.0")
+    {
+        let message = format!("sending from {} is not supported in this version", quote(address.value));
+        report.error(address.span, message).help("only `0.0.0.0`, which means any address");
+    }
+    for name in ["targetStrategy", "domainStrategy"] {
+        if let Some(strategy) = object.text(name, report) {
+            check_strategy(name, strategy, report);
+        }
+    }
+}
+
+fn check_strategy(name: &str, strategy: Spanned<&str>, report: &mut Report<'_>) {
+    if !strategy.value.is_empty() && !strategy.value.eq_ignore_ascii_case("AsIs") {
+        report
+            .error(
+                strategy.span,
+                format!("{} as `{name}` of an outbound is not supported", quote(strategy.value)),
+            )
+            .help("a `freedom` outbound has `domainStrategy` in its `settings`");
+    }
+}

@@ -1,0 +1,71 @@
+use std::{fmt, io, net::IpAddr, sync::Arc};
+
+use waypost_net::DomainName;
+
+/// Which addresses are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Family {
+    /// IPv4 and IPv6.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Family {
+    /// Whether `address` is wanted.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "ip",
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        })
+    }
+}
+
+/// Why a name has no address.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The name is known, but has no address of the family that is wanted.
+    #[error("`{name}` has no {family} address")]
+    NoData {
+        /// The name.
+        name: DomainName,
+        /// What is wanted.
+        family: Family,
+    },
+    /// The system does not know the name, or cannot look it up.
+    #[error("the system cannot resolve `{name}`")]
+    System {
+        /// The name.
+        name: DomainName,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The system did not answer in time.
+    #[error("the system did not resolve `{name}` in time")]
+    Timeout {
+        /// The name.
+        name: DomainName,
+    },
+    /// The aliases in `hosts` go round in a circle, or are too many.
+    #[error("the aliases of `{name}` in `hosts` go round in a circle or are more than 5")]
+    Aliases {
+        /// The name.
+        name: DomainName,
+    },
+}

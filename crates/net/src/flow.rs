@@ -1,0 +1,79 @@
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+
+use crate::{DomainName, Network, Tag, Target};
+
+/// What is known of one connection when its way is decided.
+///
+/// Whatever is not known is `None`; a condition on it is then false, never a guess.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// TCP or UDP.
+    pub network: Network,
+    /// The client's address and port.
+    pub source: Option<SocketAddr>,
+    /// The address and port of this host that the client came in on.
+    pub local: Option<SocketAddr>,
+    /// Where the client wants to go.
+    pub target: Target,
+    /// The inbound that accepted the connection.
+    pub inbound: Option<Tag>,
+    /// The user that authenticated, by e-mail or login name.
+    pub user: Option<Arc<str>>,
+    /// The label of the recognised protocol: `http1`, `http/1.1`, `tls`, `quic`, `bittorrent` and so on.
+    pub protocol: Option<Cow<'static, str>>,
+    /// A recognised name that domain conditions see in place of the target's and that nobody dials.
+    pub route_domain: Option<DomainName>,
+    /// HTTP attributes: `:method`, `:path` and header names in lower case.
+    pub attributes: Attributes,
+}
+
+impl Flow {
+    /// A flow of which only network and target are known.
+    #[must_use]
+    pub fn new(network: Network, target: Target) -> Self {
+        Self {
+            network,
+            source: None,
+            local: None,
+            target,
+            inbound: None,
+            user: None,
+            protocol: None,
+            route_domain: None,
+            attributes: Attributes::default(),
+        }
+    }
+
+    /// The name that domain conditions look at: the recognised one if there is one, else the target's.
+    #[must_use]
+    pub fn domain(&self) -> Option<&DomainName> {
+        self.route_domain.as_ref().or_else(|| self.target.host.domain())
+    }
+}
+
+/// HTTP attributes of a flow, with keys in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attributes(Vec<(Box<str>, Box<str>)>);
+
+impl Attributes {
+    /// Sets `key` (folded to lower case); a later value for the same key replaces the earlier one.
+    pub fn insert(&mut self, key: &str, value: &str) {
+        let key = key.to_ascii_lowercase().into_boxed_str();
+        match self.0.iter_mut().find(|(present, _)| *present == key) {
+            Some((_, present)) => *present = value.into(),
+            None => self.0.push((key, value.into())),
+        }
+    }
+
+    /// The value of `key`, which must be in lower case.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(present, _)| &**present == key).map(|(_, value)| &**value)
+    }
+
+    /// Whether there is no attribute at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

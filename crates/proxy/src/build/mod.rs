@@ -1,0 +1,151 @@
+//! From the configuration to what runs. This is the only place that knows both sides.
+
+mod assets;
+mod geo;
+mod rules;
+
+use waypost_balance::{Balancer, Strategy, select};
+use waypost_config::{
+    Diagnostic, Options, Severity, Source, Span,
+    model::{self, AddressFamily, BalancerStrategy, Config, DomainEntry, HostsAnswer},
+};
+use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
+use waypost_geosite::go_regexp;
+use waypost_net::Tag;
+use waypost_router::EntryKind;
+
+pub use self::assets::{AssetError, Assets};
+use self::geo::{GeoFiles, Reported};
+use crate::{
+    dial::Dialer,
+    handshake::HandshakeSettings,
+    snapshot::{Outbound, Snapshot},
+};
+
+/// What came out of loading a configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What can run, if there is no error.
+    pub ready: Option<Ready>,
+    /// Everything that was found, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A configuration that can run.
+#[derive(Debug)]
+pub struct Ready {
+    /// The configuration as written.
+    pub config: Config,
+    /// What decides and dials.
+    pub snapshot: Snapshot,
+}
+
+impl Loaded {
+    /// Whether there is an error among the diagnostics.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Upper bound of one compiled expression of the `hosts` section.
+const HOSTS_REGEXP_LIMIT_BYTES: usize = 1 << 20;
+
+/// Parses a configuration, reads the geo data that it names and compiles everything, but opens no
+/// socket. Every problem is reported, not only the first.
+#[must_use]
+pub fn load(source: &Source, options: &Options<'_>, assets: &Assets) -> Loaded {
+    let outcome = waypost_config::parse(source, options);
+    let mut diagnostics = outcome.diagnostics;
+    let ready = outcome.config.and_then(|config| {
+        let mut problems = Vec::new();
+        let snapshot = snapshot(&config, source, assets, &mut problems);
+        let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+        diagnostics.append(&mut problems);
+        snapshot.filter(|_| !failed).map(|snapshot| Ready { config, snapshot })
+    });
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    Loaded { ready, diagnostics }
+}
+
+fn snapshot(
+    config: &Config,
+    source: &Source,
+    assets: &Assets,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Snapshot> {
+    let files = GeoFiles::read(config, assets, problems);
+    let router = rules::router(config, source, &files, problems);
+    let hosts = hosts(config, &files, problems);
+    for inbound in &config.inbounds {
+        if let Err(error) = HandshakeSettings::try_new(inbound) {
+            problems.push(failure(inbound.span, &error));
+        }
+    }
+    let outbounds = config.outbounds.iter().filter_map(|outbound| {
+        let dialer = Dialer::try_new(&outbound.protocol)
+            .map_err(|error| problems.push(failure(outbound.span, &error)))
+            .ok()?;
+        Some(Outbound { tag: outbound.tag.as_ref().map(|tag| tag.value.clone()), dialer })
+    });
+    let outbounds: Vec<Outbound> = outbounds.collect();
+    let tags: Vec<Tag> = outbounds.iter().filter_map(|outbound| outbound.tag.clone()).collect();
+    let balancers = config.routing.balancers.iter().map(|spec| balancer(spec, &tags)).collect();
+    Some(Snapshot::new(router?, outbounds, balancers, Resolver::new(hosts), family(config.dns.family)))
+}
+
+fn balancer(spec: &model::Balancer, tags: &[Tag]) -> Balancer {
+    let prefixes: Vec<&str> = spec.selector.iter().map(|prefix| &*prefix.value).collect();
+    let strategy = match spec.strategy {
+        BalancerStrategy::Random => Strategy::Random,
+        BalancerStrategy::RoundRobin => Strategy::RoundRobin,
+    };
+    let fallback = spec.fallback.as_ref().map(|tag| tag.value.clone());
+    Balancer::new(spec.tag.value.clone(), select(&prefixes, tags), strategy, fallback)
+}
+
+fn hosts(config: &Config, files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> Hosts {
+    let mut entries = Vec::new();
+    for entry in &config.dns.hosts {
+        let answer = match &entry.answer {
+            HostsAnswer::Addresses(addresses) => Answer::Addresses(addresses.clone()),
+            HostsAnswer::Alias(name) => Answer::Alias(name.clone()),
+        };
+        let span = entry.pattern.span;
+        let texts = match &entry.pattern.value {
+            DomainEntry::Keyword(text) => vec![(EntryKind::Keyword, &**text)],
+            DomainEntry::Regexp(text) => vec![(EntryKind::Regexp, &**text)],
+            DomainEntry::Suffix(text) => vec![(EntryKind::Suffix, &**text)],
+            DomainEntry::Full(text) => vec![(EntryKind::Full, &**text)],
+            DomainEntry::List(list) => files.site(list, span, problems).unwrap_or_else(|Reported| Vec::new()),
+        };
+        for (kind, text) in texts {
+            match pattern(kind, text) {
+                Ok(pattern) => entries.push((pattern, answer.clone())),
+                Err(error) => problems.push(failure(span, &error)),
+            }
+        }
+    }
+    entries.into_iter().collect()
+}
+
+fn pattern(kind: EntryKind, text: &str) -> Result<Pattern, go_regexp::Error> {
+    Ok(match kind {
+        EntryKind::Full => Pattern::Full(text.into()),
+        EntryKind::Suffix => Pattern::Suffix(text.into()),
+        EntryKind::Keyword => Pattern::Keyword(text.into()),
+        EntryKind::Regexp => Pattern::Regexp(go_regexp::compile(text, HOSTS_REGEXP_LIMIT_BYTES)?),
+    })
+}
+
+fn family(family: AddressFamily) -> Family {
+    match family {
+        AddressFamily::Any => Family::Any,
+        AddressFamily::V4 => Family::V4,
+        AddressFamily::V6 => Family::V6,
+    }
+}
+
+fn failure(span: Span, error: &dyn std::error::Error) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, span, message: error.to_string(), help: None }
+}

@@ -1,0 +1,253 @@
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use slab::Slab;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use waypost_net::{Network, Tag, Target};
+
+use crate::Counters;
+
+/// Enough that the workers of a large machine seldom meet at one lock.
+const SHARDS: usize = 16;
+
+/// The number of a connection; never given twice by one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What is known of a connection when it is entered.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// TCP or UDP.
+    pub network: Network,
+    /// The inbound it came in by.
+    pub inbound: Option<Tag>,
+    /// The client.
+    pub source: SocketAddr,
+    /// Where it goes.
+    pub target: Target,
+    /// The user.
+    pub user: Option<Arc<str>>,
+    /// What the deciding rule is called.
+    pub rule: Arc<str>,
+    /// The outbound that carries it.
+    pub outbound: Option<Tag>,
+    /// The way to that outbound: the balancers passed, outermost first.
+    pub chain: Vec<Tag>,
+}
+
+/// A live connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number.
+    pub id: ConnectionId,
+    /// When it was entered.
+    pub start: Instant,
+    /// What is known of it.
+    pub info: ConnectionInfo,
+    /// Bytes so far.
+    pub counters: Arc<Counters>,
+    /// Cancelled to close it.
+    pub close: CancellationToken,
+}
+
+/// The live connections. Clones share them.
+#[derive(Clone, Default)]
+pub struct Connections(Arc<Table>);
+
+#[derive(Default)]
+struct Table {
+    shards: [Mutex<Slab<Arc<Connection>>>; SHARDS],
+    entered: AtomicU64,
+    live: AtomicUsize,
+    /// Told whenever the last connection leaves.
+    empty: Notify,
+}
+
+/// Keeps a connection in the table until it is dropped.
+#[derive(Debug)]
+pub struct ConnectionGuard {
+    table: Connections,
+    connection: Arc<Connection>,
+    key: usize,
+}
+
+impl Connections {
+    /// Enters a connection.
+    #[must_use]
+    pub fn insert(&self, info: ConnectionInfo) -> ConnectionGuard {
+        let id = ConnectionId(self.0.entered.fetch_add(1, Ordering::Relaxed) + 1);
+        let connection = Arc::new(Connection {
+            id,
+            start: Instant::now(),
+            info,
+            counters: Arc::new(Counters::default()),
+            close: CancellationToken::new(),
+        });
+        self.0.live.fetch_add(1, Ordering::AcqRel);
+        let key = self.shard(id).lock().insert(connection.clone());
+        ConnectionGuard { table: self.clone(), connection, key }
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.live.load(Ordering::Acquire)
+    }
+
+    /// Whether there is no connection.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All connections, oldest first.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Arc<Connection>> {
+        let mut all = Vec::with_capacity(self.len());
+        for shard in &self.0.shards {
+            all.extend(shard.lock().iter().map(|(_, connection)| connection.clone()));
+        }
+        all.sort_unstable_by_key(|connection| connection.id);
+        all
+    }
+
+    /// Asks a connection to close; `false` if there is none of this number.
+    #[must_use]
+    pub fn close(&self, id: ConnectionId) -> bool {
+        // The look-up scans a shard: closing by number is a person's click, entering is not.
+        let shard = self.shard(id).lock();
+        match shard.iter().find(|(_, connection)| connection.id == id) {
+            Some((_, connection)) => {
+                connection.close.cancel();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Asks all connections to close; says how many.
+    pub fn close_all(&self) -> usize {
+        let all = self.snapshot();
+        for connection in &all {
+            connection.close.cancel();
+        }
+        all.len()
+    }
+
+    /// Waits until there is no connection; `false` if there still are some at `deadline`.
+    pub async fn wait_until_empty(&self, deadline: Instant) -> bool {
+        let empty = async {
+            loop {
+                let told = self.0.empty.notified();
+                tokio::pin!(told);
+                // From here on a connection that leaves is not missed.
+                told.as_mut().enable();
+                if self.is_empty() {
+                    return;
+                }
+                told.await;
+            }
+        };
+        timeout_at(deadline, empty).await.is_ok()
+    }
+
+    fn shard(&self, id: ConnectionId) -> &Mutex<Slab<Arc<Connection>>> {
+        let shards = &self.0.shards;
+        let index = usize::try_from(id.0 % SHARDS as u64).unwrap_or(0);
+        shards.get(index).unwrap_or(&shards[0])
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl ConnectionGuard {
+    /// The connection.
+    #[must_use]
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.table.shard(self.connection.id).lock().remove(self.key);
+        if self.table.0.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.table.0.empty.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn info() -> ConnectionInfo {
+        ConnectionInfo {
+            network: Network::Tcp,
+            inbound: None,
+            source: "127.0.0.1:1".parse().unwrap(),
+            target: "example.com:443".parse().unwrap(),
+            user: None,
+            rule: "default".into(),
+            outbound: Some("direct".into()),
+            chain: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_are_listed_while_they_live() {
+        let table = Connections::default();
+        let mut guards: Vec<_> = (0..40).map(|_| table.insert(info())).collect();
+        guards.remove(7);
+        let ids: Vec<u64> = table.snapshot().iter().map(|connection| connection.id.0).collect();
+        assert_eq!(ids, (1..=40).filter(|&id| id != 8).collect::<Vec<_>>());
+        assert_eq!(table.len(), 39);
+        drop(guards);
+        assert!(table.is_empty() && table.snapshot().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_or_all_are_asked_to_close() {
+        let table = Connections::default();
+        let guards: Vec<_> = (0..3).map(|_| table.insert(info())).collect();
+        let closed = || guards.iter().filter(|guard| guard.connection().close.is_cancelled()).count();
+        assert!(table.close(guards[1].connection().id));
+        assert!(!table.close(ConnectionId(99)));
+        assert_eq!(closed(), 1);
+        assert_eq!(table.close_all(), 3);
+        assert_eq!(closed(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_with_the_last_connection_or_at_the_deadline() {
+        let table = Connections::default();
+        let soon = Duration::from_secs(1);
+        assert!(table.wait_until_empty(Instant::now() + soon).await);
+        let guard = table.insert(info());
+        assert!(!table.wait_until_empty(Instant::now() + soon).await);
+        let waiting = tokio::spawn({
+            let table = table.clone();
+            async move { table.wait_until_empty(Instant::now() + soon).await }
+        });
+        tokio::task::yield_now().await;
+        drop(guard);
+        assert!(waiting.await.unwrap());
+    }
+}

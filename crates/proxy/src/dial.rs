@@ -1,0 +1,143 @@
+//! Ways out: dialing the target itself, or through a proxy server.
+
+mod connect;
+mod error;
+mod servers;
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::{net::TcpStream, time::Instant};
+use waypost_config::model::{AddressFamily, FreedomResolve, OutboundProtocol};
+use waypost_dns::{Family, ResolveError, Resolver};
+use waypost_net::{DomainName, Host, Target};
+
+use self::{
+    connect::{connect, order_addresses},
+    servers::{ProxyProtocol, ProxyServers},
+};
+
+pub use error::DialError;
+pub use servers::DialerError;
+
+/// A way out.
+#[derive(Debug)]
+pub struct Dialer(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Freedom { resolve: FreedomResolve },
+    Blackhole { http_response: bool },
+    Proxy(ProxyServers),
+}
+
+/// A connection that stands.
+#[derive(Debug)]
+pub struct Dialed {
+    /// The stream to the target, or to the proxy that carries it.
+    pub stream: TcpStream,
+    /// What came from the target already.
+    pub rest: Vec<u8>,
+    /// This host's end of the stream.
+    pub bound: SocketAddr,
+    /// The other end: the target, or the proxy.
+    pub peer: SocketAddr,
+}
+
+impl Dialer {
+    /// The dialer of an outbound.
+    ///
+    /// # Errors
+    ///
+    /// If a proxy server's account cannot be used, or no server is named.
+    pub fn try_new(protocol: &OutboundProtocol) -> Result<Self, DialerError> {
+        Ok(Self(match protocol {
+            OutboundProtocol::Freedom { resolve } => Kind::Freedom { resolve: *resolve },
+            OutboundProtocol::Blackhole { http_response } => {
+                Kind::Blackhole { http_response: *http_response }
+            }
+            OutboundProtocol::Socks(servers) => {
+                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::Socks5, servers)?)
+            }
+            OutboundProtocol::Http(servers) => {
+                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers)?)
+            }
+        }))
+    }
+
+    /// Connects to `target`.
+    ///
+    /// `prefer` are addresses of the target that an IP rule matched; who resolves the name here tries
+    /// them first. `deadline` bounds everything: look-up, connect and the proxy's handshake.
+    ///
+    /// # Errors
+    ///
+    /// See [`DialError`].
+    pub async fn dial(
+        &self,
+        target: &Target,
+        prefer: &[IpAddr],
+        resolver: &Resolver,
+        deadline: Instant,
+    ) -> Result<Dialed, DialError> {
+        match &self.0 {
+            Kind::Freedom { resolve } => {
+                let addresses = tokio::time::timeout_at(
+                    deadline,
+                    freedom_addresses(&target.host, prefer, *resolve, resolver),
+                );
+                let addresses = addresses.await.map_err(|_elapsed| DialError::ResolveTimeout)??;
+                let stream = connect(&order_addresses(prefer, &addresses, target.port), deadline).await?;
+                Dialed::new(stream, Vec::new())
+            }
+            Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
+            Kind::Proxy(servers) => servers.dial(target, resolver, deadline).await,
+        }
+    }
+}
+
+impl Dialed {
+    fn new(stream: TcpStream, rest: Vec<u8>) -> Result<Self, DialError> {
+        let ends = stream.local_addr().and_then(|bound| Ok((bound, stream.peer_addr()?)));
+        match ends {
+            Ok((bound, peer)) => Ok(Self { stream, rest, bound, peer }),
+            // A socket without ends was reset between the connect and here.
+            Err(error) => Err(DialError::Lost { kind: error.kind() }),
+        }
+    }
+}
+
+/// The addresses of `host`, those in `prefer` that are wanted among them.
+async fn freedom_addresses(
+    host: &Host,
+    prefer: &[IpAddr],
+    resolve: FreedomResolve,
+    resolver: &Resolver,
+) -> Result<Vec<IpAddr>, ResolveError> {
+    let name = match host {
+        Host::Ip(address) => return Ok(vec![*address]),
+        Host::Domain(name) => name,
+    };
+    let (found, family) = match resolve {
+        FreedomResolve::AsIs => (resolver.resolve_by_system(name, Family::Any).await, Family::Any),
+        FreedomResolve::Use(family) => resolve_in(resolver, name, family).await,
+    };
+    let preferred: Vec<IpAddr> = prefer.iter().copied().filter(|&address| family.contains(address)).collect();
+    match found {
+        Ok(addresses) => Ok(preferred.into_iter().chain(addresses).collect()),
+        Err(_unneeded) if !preferred.is_empty() => Ok(preferred),
+        Err(error) => Err(error),
+    }
+}
+
+async fn resolve_in(
+    resolver: &Resolver,
+    name: &DomainName,
+    family: AddressFamily,
+) -> (Result<Vec<IpAddr>, ResolveError>, Family) {
+    let family = match family {
+        AddressFamily::Any => Family::Any,
+        AddressFamily::V4 => Family::V4,
+        AddressFamily::V6 => Family::V6,
+    };
+    (resolver.resolve(name, family).await, family)
+}

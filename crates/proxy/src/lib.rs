@@ -1,0 +1,27 @@
+//! The IO shell of Waypost: listeners, handshakes, dialers, relay and the table of connections.
+//!
+//! Each piece takes what it needs as arguments and gives typed errors back.
+#![forbid(unsafe_code)]
+
+pub mod build;
+mod connections;
+mod dial;
+mod engine;
+mod handshake;
+mod limits;
+mod listener;
+mod process;
+mod relay;
+mod snapshot;
+mod wire_io;
+
+pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections};
+pub use dial::{DialError, Dialed, Dialer, DialerError};
+pub use engine::{ListenAddress, Proxy, StartError};
+pub use handshake::{
+    Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, accept_client,
+};
+pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
+pub use listener::{BindError, BoundListener, bind};
+pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, relay};
+pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, Snapshot, Why};

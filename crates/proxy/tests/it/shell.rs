@@ -1,0 +1,114 @@
+//! Listener, handshake, dialer and relay together, with a dialer of ours for a client.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use waypost_config::model::{FreedomResolve, OutboundProtocol};
+use waypost_dns::{Hosts, Resolver};
+use waypost_proxy::{
+    Counters, DEFAULT_IDLE_TIMEOUT, DialError, Dialer, HandshakeSettings, Side, accept_client, bind, relay,
+};
+use waypost_testkit::{Behaviour, EchoServer, HttpOrigin, Socks5Node, refused_address};
+use waypost_wire::{ClientError, Socks5Reply};
+
+use crate::{dial::socks, listener::inbound};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn freedom() -> Dialer {
+    Dialer::try_new(&OutboundProtocol::Freedom { resolve: FreedomResolve::AsIs }).unwrap()
+}
+
+/// A proxy for one client after the other; ends with the runtime.
+fn start_proxy(dialer: Dialer) -> (SocketAddr, JoinHandle<()>) {
+    let inbound = inbound(IpAddr::from(Ipv4Addr::LOCALHOST), 0, 0);
+    let listener = bind(&inbound).unwrap().remove(0);
+    let settings = HandshakeSettings::try_new(&inbound).unwrap();
+    let address = listener.address();
+    let dialer = Arc::new(dialer);
+    let serving = tokio::spawn(async move {
+        loop {
+            let (stream, _peer) = listener.accept().await;
+            tokio::spawn(serve(stream, settings.clone(), dialer.clone()));
+        }
+    });
+    (address, serving)
+}
+
+async fn serve(stream: TcpStream, settings: HandshakeSettings, dialer: Arc<Dialer>) {
+    let accepted = accept_client(stream, &settings).await.unwrap();
+    let resolver = Resolver::new(Hosts::default());
+    match dialer.dial(&accepted.target, &[], &resolver, Instant::now() + LIMIT).await {
+        Err(DialError::Blackholed { http_response }) => accepted.client.answer_blackhole(http_response).await,
+        Err(error) => accepted.client.answer_failure(error.failure()).await,
+        Ok(dialed) => {
+            let (stream, rest) = accepted.client.answer_success(dialed.bound).await.unwrap();
+            let client = Side { stream, rest };
+            let target = Side { stream: dialed.stream, rest: dialed.rest };
+            let close = CancellationToken::new();
+            relay(client, target, &Counters::default(), DEFAULT_IDLE_TIMEOUT, &close).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_proxies_in_a_row_carry_bytes_both_ways() {
+    let echo = EchoServer::start().await;
+    let (last, _serving) = start_proxy(freedom());
+    let (first, _serving) = start_proxy(socks(&[last]));
+    let resolver = Resolver::new(Hosts::default());
+    let mut dialed =
+        socks(&[first]).dial(&echo.address.into(), &[], &resolver, Instant::now() + LIMIT).await.unwrap();
+    dialed.stream.write_all(b"hello").await.unwrap();
+    dialed.stream.shutdown().await.unwrap();
+    let mut all = dialed.rest;
+    dialed.stream.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, b"hello");
+}
+
+#[tokio::test]
+async fn a_refused_dial_is_code_5_for_a_socks_client() {
+    let (proxy, _serving) = start_proxy(freedom());
+    let target = refused_address().await.into();
+    let resolver = Resolver::new(Hosts::default());
+    let error = socks(&[proxy]).dial(&target, &[], &resolver, Instant::now() + LIMIT).await.unwrap_err();
+    let refused = ClientError::Socks5(Socks5Reply(5));
+    assert!(matches!(&error, DialError::Proxy { source, .. } if *source == refused), "{error}");
+}
+
+#[tokio::test]
+async fn a_plain_http_request_reaches_its_origin_in_origin_form() {
+    let origin = HttpOrigin::start("origin").await;
+    let node = Socks5Node::start("node", Behaviour::Relay).await;
+    let (proxy, _serving) = start_proxy(socks(&[node.address]));
+    let mut client = TcpStream::connect(proxy).await.unwrap();
+    let request = format!("GET http://{}/a?b HTTP/1.1\r\nProxy-Connection: close\r\n\r\n", origin.address);
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.unwrap();
+    assert!(response.ends_with("\r\n\r\norigin"), "{response}");
+    let expected = format!("GET /a?b HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", origin.address);
+    assert_eq!(origin.heads(), [expected]);
+    assert_eq!(node.seen()[0].target, origin.address.into());
+}
+
+#[tokio::test]
+async fn an_http_client_is_told_that_the_target_refused() {
+    let (proxy, _serving) = start_proxy(freedom());
+    let mut client = TcpStream::connect(proxy).await.unwrap();
+    let target = refused_address().await;
+    client.write_all(format!("CONNECT {target} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{response}");
+}

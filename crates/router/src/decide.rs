@@ -1,0 +1,526 @@
+//! The decision itself.
+
+use std::net::IpAddr;
+
+use waypost_net::{DomainName, Flow, Host, Tag};
+
+use crate::{
+    Process, ProcessPattern, Strategy, Way,
+    bits::{Bits, contains},
+    condition::{FlowCondition, process_holds},
+    explain::{Explanation, Pass, Recorder, Silent, Trace, Verdict},
+    index::{DomainRules, IpRules},
+};
+
+/// An immutable set of rules; made by [`Router::new`].
+#[derive(Debug)]
+pub struct Router {
+    pub(crate) strategy: Strategy,
+    pub(crate) rules: Box<[Rule]>,
+    pub(crate) words: usize,
+    pub(crate) domain: DomainRules,
+    pub(crate) ip: IpRules,
+    pub(crate) source: IpRules,
+    pub(crate) local: IpRules,
+}
+
+/// A compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    pub(crate) index: usize,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) line: usize,
+    pub(crate) way: Way,
+    /// In the order in which they are tried.
+    pub(crate) conditions: Box<[FlowCondition]>,
+    pub(crate) process: Option<Box<[ProcessPattern]>>,
+    pub(crate) on: ListConditions,
+    /// What the rule's lists are called, by kind of condition.
+    pub(crate) lists: ListLabels,
+}
+
+/// Which conditions on lists a rule has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ListConditions {
+    pub(crate) domain: bool,
+    pub(crate) ip: bool,
+    pub(crate) source: bool,
+    pub(crate) local: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ListLabels {
+    pub(crate) domain: Box<str>,
+    pub(crate) ip: Box<str>,
+    pub(crate) source: Box<str>,
+    pub(crate) local: Box<str>,
+}
+
+impl Rule {
+    /// The position of the rule, from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The rule's name, if it has one.
+    #[must_use]
+    pub fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// The line of the file that the rule begins in.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Where the rule sends a connection.
+    #[must_use]
+    pub fn way(&self) -> &Way {
+        &self.way
+    }
+}
+
+/// What a step of a decision comes to.
+#[derive(Debug)]
+pub enum Step<'r> {
+    /// The decision is made.
+    Decided(Decision<'r>),
+    /// Something has to be found out first.
+    Ask(Pending<'r>),
+}
+
+/// A decision.
+#[derive(Debug, Clone)]
+pub struct Decision<'r> {
+    /// The rule whose every condition holds; `None` sends the connection to the default outbound.
+    pub rule: Option<&'r Rule>,
+    /// The addresses of the target's name that the rule's IP condition holds for. Empty if no name
+    /// was resolved for it. Whoever dials should try these first.
+    pub matched_addresses: Vec<IpAddr>,
+}
+
+/// What a decision has to know to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// The addresses of this name.
+    Addresses(DomainName),
+    /// The process that opened the connection.
+    Process,
+}
+
+/// A decision that waits for an answer.
+#[derive(Debug)]
+pub struct Pending<'r> {
+    router: &'r Router,
+    position: Position,
+    facts: Facts,
+    question: Question,
+}
+
+/// What has been found out; a failed look-up is an empty list and is not repeated.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    addresses: Option<Vec<IpAddr>>,
+    process: Option<Option<Process>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    pass: Pass,
+    rule: usize,
+}
+
+impl<'r> Pending<'r> {
+    /// What has to be found out.
+    #[must_use]
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// Goes on with the addresses of the name; none if it cannot be resolved, which makes every IP
+    /// condition of this decision false. `flow` is the one that the decision began with.
+    #[must_use]
+    pub fn with_addresses(mut self, flow: &Flow, addresses: Vec<IpAddr>) -> Step<'r> {
+        self.facts.addresses = Some(addresses.into_iter().map(waypost_net::canonical_ip).collect());
+        self.router.run(flow, self.facts, self.position, &mut Silent)
+    }
+
+    /// Goes on with the process, or with `None` if it cannot be told. `flow` is the one that the
+    /// decision began with.
+    #[must_use]
+    pub fn with_process(mut self, flow: &Flow, process: Option<Process>) -> Step<'r> {
+        self.facts.process = Some(process);
+        self.router.run(flow, self.facts, self.position, &mut Silent)
+    }
+}
+
+/// The answer to a [`Question`], for [`Router::explain`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The addresses of the name; none if it cannot be resolved.
+    Addresses(Vec<IpAddr>),
+    /// The process, if it can be told.
+    Process(Option<Process>),
+}
+
+/// What one decision works with.
+struct Context<'f, 'r> {
+    flow: &'f Flow,
+    facts: Facts,
+    /// Whether a name may be asked for.
+    may_ask: bool,
+    /// The rules whose domain condition holds; `None` where there is no name.
+    domain_hits: Option<Bits>,
+    /// The rules whose IP condition holds.
+    ip_hits: IpHits<'r>,
+    /// The rules whose condition on an end of the connection holds, once one was asked for.
+    source_hits: Option<&'r [u64]>,
+    local_hits: Option<&'r [u64]>,
+}
+
+/// The rules whose IP condition holds.
+enum IpHits<'r> {
+    /// The addresses are not known.
+    Unknown,
+    /// For the one address of the target.
+    Target(&'r [u64]),
+    /// For at least one of the addresses that the target's name has.
+    Resolved(Bits),
+}
+
+impl IpHits<'_> {
+    fn known(&self) -> Option<&[u64]> {
+        match self {
+            Self::Unknown => None,
+            Self::Target(row) => Some(row),
+            Self::Resolved(bits) => Some(bits.as_slice()),
+        }
+    }
+}
+
+enum Outcome {
+    Holds,
+    Fails,
+    Ask(Question),
+}
+
+impl Router {
+    /// Decides where `flow` goes, or asks.
+    #[must_use]
+    pub fn route(&self, flow: &Flow) -> Step<'_> {
+        self.run(flow, Facts::default(), Position { pass: Pass::First, rule: 0 }, &mut Silent)
+    }
+
+    /// The same decision with a record of every rule and condition; `answer` is asked what
+    /// [`Step::Ask`] would ask.
+    pub fn explain(
+        &self,
+        flow: &Flow,
+        mut answer: impl FnMut(&Question) -> Answer,
+    ) -> (Decision<'_>, Explanation) {
+        let mut recorder = Recorder::default();
+        let (mut facts, mut position) = (Facts::default(), Position { pass: Pass::First, rule: 0 });
+        loop {
+            match self.run(flow, facts, position, &mut recorder) {
+                Step::Decided(decision) => return (decision, recorder.finish()),
+                Step::Ask(pending) => {
+                    position = pending.position;
+                    facts = pending.facts;
+                    recorder.asked(&pending.question);
+                    match (answer(&pending.question), &pending.question) {
+                        (Answer::Addresses(addresses), Question::Addresses(_)) => {
+                            facts.addresses =
+                                Some(addresses.into_iter().map(waypost_net::canonical_ip).collect());
+                        }
+                        (Answer::Process(process), Question::Process) => facts.process = Some(process),
+                        // An answer to another question is no knowledge.
+                        (Answer::Process(_), Question::Addresses(_)) => facts.addresses = Some(Vec::new()),
+                        (Answer::Addresses(_), Question::Process) => facts.process = Some(None),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rules, in order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Bytes that the combined indexes take on the heap.
+    #[must_use]
+    pub fn index_bytes(&self) -> usize {
+        self.domain.index.heap_bytes()
+            + self.ip.index.heap_bytes()
+            + self.source.index.heap_bytes()
+            + self.local.index.heap_bytes()
+    }
+
+    fn run<'r, T: Trace>(
+        &'r self,
+        flow: &Flow,
+        facts: Facts,
+        mut position: Position,
+        trace: &mut T,
+    ) -> Step<'r> {
+        let mut context = self.context(flow, facts);
+        loop {
+            context.may_ask = match (self.strategy, position.pass) {
+                (Strategy::AsIs, _) | (Strategy::IpIfNonMatch, Pass::First) => false,
+                (Strategy::IpOnDemand, _) | (Strategy::IpIfNonMatch, Pass::Resolving) => true,
+            };
+            if let Some(step) = self.run_pass(&mut context, position, trace) {
+                return step;
+            }
+            let again = self.strategy == Strategy::IpIfNonMatch
+                && position.pass == Pass::First
+                && flow.target.host.domain().is_some();
+            if !again {
+                return Step::Decided(Decision { rule: None, matched_addresses: Vec::new() });
+            }
+            position = Position { pass: Pass::Resolving, rule: 0 };
+        }
+    }
+
+    /// Names are asked for only in a pass that may ask, and answers come back to that same pass, so
+    /// that no other pass ever sees the addresses.
+    fn context<'f>(&self, flow: &'f Flow, facts: Facts) -> Context<'f, '_> {
+        let ip_hits = match (&flow.target.host, &facts.addresses) {
+            (Host::Ip(address), _) => IpHits::Target(self.ip.hits(*address)),
+            (Host::Domain(_), None) => IpHits::Unknown,
+            (Host::Domain(_), Some(addresses)) => {
+                let mut bits = Bits::none(self.words);
+                addresses.iter().for_each(|&address| bits.union(self.ip.hits(address)));
+                IpHits::Resolved(bits)
+            }
+        };
+        Context {
+            flow,
+            facts,
+            may_ask: false,
+            domain_hits: flow.domain().map(|name| self.domain.hits(name)),
+            ip_hits,
+            source_hits: None,
+            local_hits: None,
+        }
+    }
+
+    /// Tries the rules from `position` on.
+    fn run_pass<'r, T: Trace>(
+        &'r self,
+        context: &mut Context<'_, 'r>,
+        position: Position,
+        trace: &mut T,
+    ) -> Option<Step<'r>> {
+        let first_word = position.rule / 64;
+        for word in first_word..self.words {
+            let mut candidates = if T::EVERY_CONDITION { u64::MAX } else { self.candidates(context, word) };
+            if word == first_word {
+                candidates &= u64::MAX << (position.rule % 64);
+            }
+            while candidates != 0 {
+                let index = word * 64 + candidates.trailing_zeros() as usize;
+                candidates &= candidates - 1;
+                let Some(rule) = self.rules.get(index) else { break };
+                trace.rule(position.pass, rule);
+                match self.holds(rule, context, trace) {
+                    Outcome::Fails => trace.rule_ends(false),
+                    Outcome::Holds => {
+                        trace.rule_ends(true);
+                        let matched_addresses = self.matched_addresses(rule, context);
+                        return Some(Step::Decided(Decision { rule: Some(rule), matched_addresses }));
+                    }
+                    Outcome::Ask(question) => {
+                        trace.rule_is_tried_again();
+                        let facts = std::mem::take(&mut context.facts);
+                        let position = Position { pass: position.pass, rule: index };
+                        return Some(Step::Ask(Pending { router: self, position, facts, question }));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The rules of one word that the combined indexes do not rule out.
+    #[inline]
+    fn candidates(&self, context: &Context<'_, '_>, word: usize) -> u64 {
+        let at = |row: &[u64]| row.get(word).copied().unwrap_or(0);
+        let by_domain =
+            context.domain_hits.as_ref().map_or(0, |hits| hits.word(word)) | at(&self.domain.absent);
+        let by_ip = match context.ip_hits.known() {
+            Some(hits) => at(hits) | at(&self.ip.absent),
+            None if context.may_ask => u64::MAX,
+            None => at(&self.ip.absent),
+        };
+        by_domain & by_ip
+    }
+
+    /// Tries the conditions of one rule: cheap ones first, then those that may have to ask.
+    fn holds<'r, T: Trace>(&'r self, rule: &Rule, context: &mut Context<'_, 'r>, trace: &mut T) -> Outcome {
+        let mut holds = true;
+        for condition in &rule.conditions {
+            let verdict = condition.holds(context.flow);
+            if T::EVERY_CONDITION {
+                let seen = Some(condition.subject(context.flow)).filter(|seen| !seen.is_empty());
+                trace.condition(condition.name(), condition.to_string(), Verdict::from(verdict), seen);
+            }
+            holds &= verdict;
+            if !holds && !T::EVERY_CONDITION {
+                return Outcome::Fails;
+            }
+        }
+        if rule.on.source || rule.on.local {
+            holds &= self.endpoints_hold(rule, context, trace);
+        }
+        if !holds && !T::EVERY_CONDITION {
+            return Outcome::Fails;
+        }
+        holds &= self.domain_holds(rule, context, trace);
+        if !holds && !T::EVERY_CONDITION {
+            return Outcome::Fails;
+        }
+        match self.process_holds(rule, context, holds, trace) {
+            Outcome::Holds => {}
+            Outcome::Fails => holds = false,
+            Outcome::Ask(question) => return Outcome::Ask(question),
+        }
+        match self.ip_holds(rule, context, holds, trace) {
+            Outcome::Holds if holds => Outcome::Holds,
+            Outcome::Holds | Outcome::Fails => Outcome::Fails,
+            Outcome::Ask(question) => Outcome::Ask(question),
+        }
+    }
+
+    /// `source` and `localIP`.
+    fn endpoints_hold<'r, T: Trace>(
+        &'r self,
+        rule: &Rule,
+        context: &mut Context<'_, 'r>,
+        trace: &mut T,
+    ) -> bool {
+        let flow = context.flow;
+        let (source_hits, local_hits) = (&mut context.source_hits, &mut context.local_hits);
+        let ends = [
+            ("source", rule.on.source, &self.source, flow.source, source_hits, &rule.lists.source),
+            ("localIP", rule.on.local, &self.local, flow.local, local_hits, &rule.lists.local),
+        ];
+        let mut all = true;
+        for (name, present, rules, end, hits, labels) in ends {
+            if !present {
+                continue;
+            }
+            let address = end.map(|end| waypost_net::canonical_ip(end.ip()));
+            let hits = hits.get_or_insert_with(|| address.map_or(&[], |address| rules.hits(address)));
+            let verdict = contains(hits, rule.index);
+            if T::EVERY_CONDITION {
+                let seen = address.map(|address| {
+                    rules.evidence(rule.index, address).unwrap_or_else(|| address.to_string())
+                });
+                trace.condition(name, labels.to_string(), Verdict::from(verdict), seen);
+            }
+            all &= verdict;
+        }
+        all
+    }
+
+    fn domain_holds<T: Trace>(&self, rule: &Rule, context: &Context<'_, '_>, trace: &mut T) -> bool {
+        if !rule.on.domain {
+            return true;
+        }
+        let verdict = context.domain_hits.as_ref().is_some_and(|hits| hits.contains(rule.index));
+        if T::EVERY_CONDITION {
+            let seen = match context.flow.domain() {
+                Some(name) => self.domain.evidence(rule.index, name).unwrap_or_else(|| name.to_string()),
+                None => "the target is an address".to_owned(),
+            };
+            trace.condition("domain", rule.lists.domain.to_string(), Verdict::from(verdict), Some(seen));
+        }
+        verdict
+    }
+
+    fn process_holds<T: Trace>(
+        &self,
+        rule: &Rule,
+        context: &Context<'_, '_>,
+        so_far: bool,
+        trace: &mut T,
+    ) -> Outcome {
+        let Some(patterns) = &rule.process else { return Outcome::Holds };
+        let (verdict, seen) = match &context.facts.process {
+            Some(Some(process)) => {
+                (Verdict::from(process_holds(patterns, process)), Some(process.path.to_string()))
+            }
+            Some(None) => (Verdict::Fails, Some("unknown".to_owned())),
+            None if so_far => return Outcome::Ask(Question::Process),
+            None => (Verdict::NotNeeded, None),
+        };
+        if T::EVERY_CONDITION {
+            let wanted: Vec<&str> = patterns.iter().map(ProcessPattern::text).collect();
+            trace.condition("process", wanted.join(", "), verdict, seen);
+        }
+        verdict.outcome()
+    }
+
+    fn ip_holds<T: Trace>(
+        &self,
+        rule: &Rule,
+        context: &Context<'_, '_>,
+        so_far: bool,
+        trace: &mut T,
+    ) -> Outcome {
+        if !rule.on.ip {
+            return Outcome::Holds;
+        }
+        let verdict = match (context.ip_hits.known(), &context.flow.target.host) {
+            (Some(hits), _) => Verdict::from(contains(hits, rule.index)),
+            (None, Host::Domain(name)) if context.may_ask && so_far => {
+                return Outcome::Ask(Question::Addresses(name.clone()));
+            }
+            (None, Host::Domain(_)) if context.may_ask => Verdict::NotNeeded,
+            (None, Host::Domain(_) | Host::Ip(_)) => Verdict::Fails,
+        };
+        if T::EVERY_CONDITION {
+            trace.condition("ip", rule.lists.ip.to_string(), verdict, self.ip_evidence(rule, context));
+        }
+        verdict.outcome()
+    }
+
+    fn ip_evidence(&self, rule: &Rule, context: &Context<'_, '_>) -> Option<String> {
+        let addresses = match (&context.flow.target.host, context.ip_hits.known()) {
+            (Host::Ip(address), _) => std::slice::from_ref(address),
+            (Host::Domain(_), None) if context.may_ask => return None,
+            (Host::Domain(_), None) => return Some("the name is not resolved in this pass".to_owned()),
+            (Host::Domain(_), Some(_)) => context.facts.addresses.as_deref().unwrap_or_default(),
+        };
+        if addresses.is_empty() {
+            return Some("the name has no address".to_owned());
+        }
+        let hit = addresses.iter().find_map(|&address| self.ip.evidence(rule.index, address));
+        Some(hit.unwrap_or_else(|| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+    }
+
+    /// The resolved addresses that made an IP condition hold.
+    fn matched_addresses(&self, rule: &Rule, context: &Context<'_, '_>) -> Vec<IpAddr> {
+        match &context.facts.addresses {
+            Some(resolved) if rule.on.ip => {
+                let holds = |address: &IpAddr| contains(self.ip.hits(*address), rule.index);
+                resolved.iter().copied().filter(holds).collect()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
+
+impl Verdict {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Holds => Outcome::Holds,
+            Self::Fails | Self::NotNeeded => Outcome::Fails,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The combined indexes, with their sets of lists turned into bits of rules.
+
+use std::net::IpAddr;
+
+use waypost_geoip::{IpIndex, IpRange};
+use waypost_geosite::{DomainIndex, Hit};
+use waypost_net::{DomainName, IdSets};
+
+use crate::bits::{Bits, contains};
+
+/// A list of some rule, by the id that the index knows it by.
+#[derive(Debug, Clone)]
+pub(crate) struct ListInfo {
+    pub(crate) rule: usize,
+    pub(crate) inverse: bool,
+    /// `None` for entries that stand in the rule itself.
+    pub(crate) label: Option<Box<str>>,
+}
+
+/// All domain lists of all rules.
+#[derive(Debug)]
+pub(crate) struct DomainRules {
+    pub(crate) index: DomainIndex,
+    lists: Box<[ListInfo]>,
+    /// Bits of the rules, one row per set of the index.
+    rows: Box<[u64]>,
+    words: usize,
+    /// Bits of the rules without a domain condition.
+    pub(crate) absent: Box<[u64]>,
+}
+
+impl DomainRules {
+    pub(crate) fn new(index: DomainIndex, lists: Vec<ListInfo>, words: usize, present: &Bits) -> Self {
+        let rows = rows(index.sets(), words, |id| lists.get(id as usize).map(|list| list.rule));
+        Self { index, lists: lists.into(), rows, words, absent: absent(present) }
+    }
+
+    /// The rules whose domain condition holds for `name`.
+    pub(crate) fn hits(&self, name: &DomainName) -> Bits {
+        let mut bits = Bits::none(self.words);
+        self.index.for_each_match(name, |set| bits.union(row(&self.rows, self.words, set.index())));
+        bits
+    }
+
+    /// Which entries of which lists of `rule` hold for `name`.
+    pub(crate) fn evidence(&self, rule: usize, name: &DomainName) -> Option<String> {
+        let mut found = Vec::new();
+        for Hit { kind, text, set } in self.index.explain(name) {
+            for &id in self.index.sets().get(set) {
+                if let Some(list) = self.lists.get(id as usize).filter(|list| list.rule == rule) {
+                    let entry = format!("{}:{text}", kind.as_str());
+                    found.push(match &list.label {
+                        Some(label) => format!("{entry} in {label}"),
+                        None => entry,
+                    });
+                }
+            }
+        }
+        found.dedup();
+        (!found.is_empty()).then(|| found.join(", "))
+    }
+}
+
+/// All IP lists of one kind of condition (target, source, local address) of all rules.
+#[derive(Debug)]
+pub(crate) struct IpRules {
+    pub(crate) index: IpIndex,
+    lists: Box<[ListInfo]>,
+    /// Bits of the rules whose condition holds, one row per set of the index.
+    rows: Box<[u64]>,
+    words: usize,
+    /// Bits of the rules without such a condition.
+    pub(crate) absent: Box<[u64]>,
+}
+
+impl IpRules {
+    pub(crate) fn new(index: IpIndex, lists: Vec<ListInfo>, words: usize, present: &Bits) -> Self {
+        let rule_of = |inverse: bool| {
+            let lists = &lists;
+            move |id: u32| lists.get(id as usize).filter(|list| list.inverse == inverse).map(|list| list.rule)
+        };
+        let mut has_inverse = Bits::none(words);
+        for list in lists.iter().filter(|list| list.inverse) {
+            has_inverse.insert(list.rule);
+        }
+        // A condition holds if a positive list has the address, or if there are inverse lists and
+        // none of them has it.
+        let mut rows_that_hold = rows(index.sets(), words, rule_of(false));
+        let inverse = rows(index.sets(), words, rule_of(true));
+        let has_inverse = has_inverse.as_slice().iter().cycle();
+        for ((holds, inverse), has_inverse) in rows_that_hold.iter_mut().zip(&inverse).zip(has_inverse) {
+            *holds |= has_inverse & !inverse;
+        }
+        Self { index, lists: lists.into(), rows: rows_that_hold, words, absent: absent(present) }
+    }
+
+    /// Bits of the rules whose condition holds for `address`.
+    #[inline]
+    pub(crate) fn hits(&self, address: IpAddr) -> &[u64] {
+        row(&self.rows, self.words, self.index.find(address).index())
+    }
+
+    /// Which lists of `rule` hold for `address`, and the range around it.
+    pub(crate) fn evidence(&self, rule: usize, address: IpAddr) -> Option<String> {
+        if !contains(self.hits(address), rule) {
+            return None;
+        }
+        let ids = self.index.ids(address);
+        let labels: Vec<&str> = self
+            .lists
+            .iter()
+            .enumerate()
+            .filter(|(id, list)| {
+                list.rule == rule && ids.iter().any(|&hit| hit as usize == *id) != list.inverse
+            })
+            .map(|(_, list)| list.label.as_deref().unwrap_or("the rule itself"))
+            .collect();
+        let range = self.index.range(address).filter(|range| range.first != range.last);
+        let range = range.map_or_else(String::new, |range: IpRange| format!(" ({range})"));
+        Some(format!("{address}{range} in {}", labels.join(", ")))
+    }
+}
+
+fn row(rows: &[u64], words: usize, set: usize) -> &[u64] {
+    rows.get(set * words..(set + 1) * words).unwrap_or_default()
+}
+
+fn rows(sets: &IdSets, words: usize, rule_of: impl Fn(u32) -> Option<usize>) -> Box<[u64]> {
+    let mut rows = vec![0_u64; sets.iter().len() * words];
+    for (index, ids) in sets.iter().enumerate() {
+        for rule in ids.iter().filter_map(|&id| rule_of(id)) {
+            if let Some(word) = rows.get_mut(index * words + rule / 64) {
+                *word |= 1 << (rule % 64);
+            }
+        }
+    }
+    rows.into()
+}
+
+fn absent(present: &Bits) -> Box<[u64]> {
+    present.as_slice().iter().map(|word| !word).collect()
+}

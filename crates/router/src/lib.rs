@@ -1,0 +1,52 @@
+//! Compile V2Ray-style routing rules into an immutable [`Router`], decide, and explain.
+//!
+//! Rules are tried in order; the first one whose every condition holds decides. All domain lists
+//! of all rules share one index and so do all IP lists, so that a decision costs about the same for
+//! three rules as for three hundred.
+//!
+//! The router is synchronous and takes no locks. It does no IO: where a condition needs knowledge
+//! from outside (the addresses of a name, the process behind a connection), the router *asks* by
+//! [`Step::Ask`], and whoever runs it answers and goes on. [`Router::explain`] runs the very same
+//! decision with a record of every condition.
+//!
+//! ```
+//! use waypost_net::{Flow, Network, Tag};
+//! use waypost_router::{Conditions, DomainList, EntryKind, Router, RuleSpec, Step, Strategy, Way};
+//!
+//! let rule = RuleSpec {
+//!     tag: None,
+//!     line: 3,
+//!     way: Way::Outbound(Tag::from("direct")),
+//!     conditions: Conditions {
+//!         domain: Some(vec![DomainList {
+//!             label: None,
+//!             entries: vec![(EntryKind::Suffix, "example.com")],
+//!         }]),
+//!         ..Conditions::default()
+//!     },
+//! };
+//! let router = Router::new(Strategy::AsIs, vec![rule]).map_err(|problems| problems[0].to_string())?;
+//!
+//! let flow = Flow::new(Network::Tcp, "www.example.com:443".parse()?);
+//! let Step::Decided(decision) = router.route(&flow) else { panic!("nothing to ask") };
+//! assert_eq!(decision.rule.map(|rule| rule.line()), Some(3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![deny(missing_docs)]
+
+mod bits;
+mod build;
+mod condition;
+mod decide;
+mod explain;
+mod index;
+mod spec;
+
+pub use build::{BuildError, Problem};
+pub use decide::{Answer, Decision, Pending, Question, Router, Rule, Step};
+pub use explain::{ConditionTrace, Explanation, Pass, RuleTrace, Verdict};
+pub use spec::{
+    AttributeCondition, AttributeTest, Conditions, DomainList, IpList, Process, ProcessPattern, RuleSpec,
+    Strategy, UserPattern, Way,
+};
+pub use waypost_geosite::EntryKind;

@@ -1,0 +1,4 @@
+//! The router against a naive model, and what it asks.
+
+mod asking;
+mod model;

@@ -1,0 +1,89 @@
+use std::{borrow::Cow, sync::Arc};
+
+use waypost_net::{Attributes, Target};
+
+use crate::{Accounts, Answer, HttpServer, Machine, ServerError, Socks4Server, Socks5Server, Step};
+
+/// What a client asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where it wants to go.
+    pub target: Target,
+    /// The user it authenticated as.
+    pub user: Option<Arc<str>>,
+    /// How it wants to be answered.
+    pub answer: Answer,
+    /// The label of the protocol that the handshake itself gives away: `http/1.1` for a forwarded request.
+    pub protocol: Option<Cow<'static, str>>,
+    /// Attributes of a forwarded HTTP request; empty otherwise.
+    pub attributes: Attributes,
+}
+
+impl Request {
+    /// A request for a plain tunnel.
+    pub(crate) fn tunnel(target: Target, user: Option<Arc<str>>, answer: Answer) -> Self {
+        Self { target, user, answer, protocol: None, attributes: Attributes::default() }
+    }
+}
+
+/// The protocols that a [`Server`] takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Accept {
+    /// SOCKS5, SOCKS4 and SOCKS4a.
+    Socks,
+    /// HTTP.
+    Http,
+    /// All of them.
+    Mixed,
+}
+
+/// The server side of any handshake, told apart by the first byte: 5 is SOCKS5, 4 is SOCKS4, and
+/// anything else is HTTP where HTTP is accepted.
+#[derive(Debug)]
+pub struct Server(State);
+
+#[derive(Debug)]
+enum State {
+    Unknown { accept: Accept, accounts: Accounts },
+    Spent,
+    Socks4(Socks4Server),
+    Socks5(Socks5Server),
+    Http(HttpServer),
+}
+
+impl Server {
+    /// A server that has read nothing yet.
+    #[must_use]
+    pub fn new(accept: Accept, accounts: Accounts) -> Self {
+        Self(match accept {
+            Accept::Http => State::Http(HttpServer::new(accounts)),
+            Accept::Socks | Accept::Mixed => State::Unknown { accept, accounts },
+        })
+    }
+}
+
+impl Machine for Server {
+    type Output = Request;
+    type Error = ServerError;
+
+    fn advance(&mut self, input: &[u8]) -> Step<Request, ServerError> {
+        if let State::Unknown { accept, accounts } = &self.0 {
+            let Some(&first) = input.first() else { return Step::NeedMore };
+            self.0 = match (first, accept) {
+                (5, _) => State::Socks5(Socks5Server::new(accounts.clone())),
+                (4, _) => State::Socks4(Socks4Server::new(accounts)),
+                (_, Accept::Mixed | Accept::Http) => State::Http(HttpServer::new(accounts.clone())),
+                (found, Accept::Socks) => {
+                    self.0 = State::Spent;
+                    return Step::Fail { reply: Vec::new(), error: ServerError::Protocol { found } };
+                }
+            };
+        }
+        match &mut self.0 {
+            State::Unknown { .. } | State::Spent => Step::NeedMore,
+            State::Socks4(server) => server.advance(input),
+            State::Socks5(server) => server.advance(input),
+            State::Http(server) => server.advance(input),
+        }
+    }
+}

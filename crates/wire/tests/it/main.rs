@@ -1,0 +1,9 @@
+//! Handshakes as bytes in and bytes out, at every way of cutting them into pieces.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these helpers run in tests only")]
+
+mod arbitrary;
+mod clients;
+mod drive;
+mod http_server;
+mod socks_server;
