@@ -7,7 +7,13 @@
 //!
 //! Source: the syntax page of Go's `regexp/syntax`, and that of Rust's `regex` 1.13.
 
+mod letter_case;
+
 use std::{iter::Peekable, str::CharIndices};
+
+use regex_syntax::hir::Hir;
+
+pub use self::letter_case::needs_upper_case;
 
 /// Why an expression is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,13 +85,16 @@ impl Error {
 ///
 /// See [`Error`].
 pub fn check(expression: &str) -> Result<(), Error> {
+    parse(expression).map(drop)
+}
+
+fn parse(expression: &str) -> Result<Hir, Error> {
     let translated = translate(expression)?;
     regex_syntax::ParserBuilder::new()
         .unicode(false)
         .utf8(false)
         .build()
         .parse(&translated)
-        .map(drop)
         .map_err(|error| Error::Syntax { reason: last_line(&error.to_string()) })
 }
 

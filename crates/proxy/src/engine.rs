@@ -327,7 +327,7 @@ fn no_route_failure(error: &NoRoute) -> DialFailure {
 }
 
 /// What a rule is called in logs: its tag, or its number and line.
-fn rule_label(rule: &Rule) -> String {
+pub(crate) fn rule_label(rule: &Rule) -> String {
     match rule.tag() {
         Some(tag) => tag.to_string(),
         None => format!("rule {} (line {})", rule.index() + 1, rule.line()),

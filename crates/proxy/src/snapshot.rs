@@ -116,10 +116,13 @@ impl Snapshot {
         &self.outbounds
     }
 
-    /// A balancer.
+    /// The balancer that `way` leads to, if it leads to one.
     #[must_use]
-    pub fn balancer(&self, tag: &Tag) -> Option<&Balancer> {
-        self.balancers.get(tag)
+    pub fn balancer(&self, way: &Way) -> Option<&Balancer> {
+        match way {
+            Way::Outbound(_) => None,
+            Way::Balancer(tag) => self.balancers.get(tag),
+        }
     }
 
     /// Resolves names, for rules and for outbounds.

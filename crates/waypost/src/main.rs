@@ -1,1 +1,42 @@
-fn main() {}
+//! The command line of Waypost.
+
+mod arguments;
+mod check;
+mod explain;
+mod geo;
+mod load;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+
+/// A configuration with errors.
+const EXIT_ERRORS: u8 = 1;
+/// Nothing could be done: a file that cannot be read, a port that is taken, unusable arguments.
+const EXIT_FAILURE: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Geo(arguments) => geo::geo(&arguments),
+        Command::Version => print(&format!("waypost {}\n", env!("CARGO_PKG_VERSION"))),
+    };
+    result.unwrap_or_else(|error| {
+        let _closed = load::write_stderr(&format!("waypost: {error:#}\n"));
+        ExitCode::from(EXIT_FAILURE)
+    })
+}
+
+/// Writes to standard output. A reader that has seen enough and went away is no failure.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    use std::io::{ErrorKind, Write as _};
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -34,7 +34,8 @@ pub(super) fn read(text: Spanned<&str>, plain: Plain, report: &mut Report<'_>) -
             Plain::Full => read_name("", text.value, text, report).map(DomainEntry::Full),
         };
     };
-    if value.is_empty() {
+    // `dotless:` alone is every name without a dot.
+    if value.is_empty() && prefix != "dotless" {
         report.error(text.span, format!("there is nothing behind `{prefix}:`"));
         return None;
     }
@@ -230,6 +231,7 @@ mod tests {
         check("full:a_b.c", Some(DomainEntry::Full("a_b.c".into())), &[]);
         check("regexp:^A:", Some(DomainEntry::Regexp("^A:".into())), &[]);
         check("dotless:pc-", Some(DomainEntry::Regexp("^[^.]*pc-[^.]*$".into())), &[]);
+        check("dotless:", Some(DomainEntry::Regexp("^[^.]*[^.]*$".into())), &[]);
         check("geosite:CN@Ads@!cn", list("geosite.dat", "CN", &["ads", "!cn"]), &[]);
         check("ext:sub/my.dat:a@b", list("sub/my.dat", "a", &["b"]), &[]);
         check("ext-site:x:y:z", list("x", "y:z", &[]), &[]);

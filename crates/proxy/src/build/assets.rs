@@ -83,6 +83,15 @@ impl Assets {
         let path = self
             .find(file)
             .ok_or_else(|| AssetError::NotFound { file: file.into(), folders: self.folders.clone() })?;
+        Self::read_at(path)
+    }
+
+    /// Reads the file at `path`, whatever its folder.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn read_at(path: PathBuf) -> Result<(PathBuf, Vec<u8>), AssetError> {
         match read_bounded(&path) {
             Ok(Some(bytes)) => Ok((path, bytes)),
             Ok(None) => Err(AssetError::TooLarge { path }),

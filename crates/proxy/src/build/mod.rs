@@ -4,9 +4,10 @@ mod assets;
 mod geo;
 mod rules;
 
+use serde_json::{Value, json};
 use waypost_balance::{Balancer, Strategy, select};
 use waypost_config::{
-    Diagnostic, Options, Severity, Source, Span,
+    Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
     model::{self, AddressFamily, BalancerStrategy, Config, DomainEntry, HostsAnswer},
 };
 use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
@@ -44,7 +45,30 @@ impl Loaded {
     /// Whether there is an error among the diagnostics.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.count(Severity::Error) > 0
+    }
+
+    /// How many diagnostics of this severity there are.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    /// The diagnostics as JSON, for editors; lines and columns count from 1.
+    #[must_use]
+    pub fn to_json(&self, source: &Source) -> Value {
+        let diagnostics = self.diagnostics.iter().map(|diagnostic| {
+            let record = DiagnosticRecord::new(source, diagnostic);
+            json!({
+                "file": record.file, "line": record.line, "column": record.column,
+                "endLine": record.end_line, "endColumn": record.end_column,
+                "severity": record.severity, "message": record.message, "help": record.help,
+            })
+        });
+        json!({
+            "errors": self.count(Severity::Error), "warnings": self.count(Severity::Warning),
+            "diagnostics": diagnostics.collect::<Vec<_>>(),
+        })
     }
 }
 

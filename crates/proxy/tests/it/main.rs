@@ -6,3 +6,4 @@ mod handshake;
 mod listener;
 mod relay;
 mod shell;
+mod vectors;

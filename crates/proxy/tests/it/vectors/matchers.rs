@@ -1,0 +1,111 @@
+//! The parts that a decision is made of, without a configuration.
+
+use std::collections::BTreeSet;
+
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+use waypost_balance::{Balancer, Strategy, select};
+use waypost_geosite::{DomainIndexBuilder, go_regexp};
+use waypost_net::{DomainName, Host, Tag, Target};
+
+use super::{Vector, Verdict, one_of_two, rules::strings};
+
+/// Whether a result is exactly the expected one.
+fn exactly(found: &Value, expected: &Value) -> Verdict {
+    if found == expected { Verdict::AsExpected } else { Verdict::Wrong(found.to_string()) }
+}
+
+/// The candidates come sorted by tag, which no vector contradicts.
+pub(super) fn balancer_select(vector: &Vector) -> Verdict {
+    let outbounds = strings(vector.get("outbounds"));
+    // An outbound without tag has no tag at all here, not an empty one.
+    let tags: Vec<Tag> =
+        outbounds.iter().filter(|tag| !tag.is_empty()).map(|tag| Tag::from(tag.as_str())).collect();
+    let selected = select(&strings(vector.get("selector")), &tags);
+    let selected: Vec<&str> = selected.iter().map(Tag::as_str).collect();
+    exactly(&json!(selected), vector.expected())
+}
+
+pub(super) fn round_robin(vector: &Vector) -> Verdict {
+    let members = strings(vector.get("candidates")).iter().map(|member| Tag::from(member.as_str())).collect();
+    let balancer = Balancer::new(Tag::from("b"), members, Strategy::RoundRobin, None);
+    let mut rng = StdRng::seed_from_u64(1);
+    let n_picks = vector.get("picks").as_u64().unwrap();
+    let picks = (0..n_picks).map(|_| balancer.plan(&mut rng).unwrap().attempts[0].member.to_string());
+    exactly(&json!(picks.collect::<Vec<_>>()), vector.expected())
+}
+
+/// What expressions mean that Rust reads differently or not at all: (expression, found in, not in).
+const MEANINGS: &[(&str, &[&str], &[&str])] = &[
+    (r"\Qa.b\E", &["a.b"], &["axb"]),
+    ("a{", &["a{"], &["a"]),
+    ("a{x}", &["a{x}"], &["ax"]),
+    ("[[]", &["["], &["]"]),
+    ("[a&&b]", &["a", "&", "b"], &["c"]),
+    (r"\101", &["A"], &["101"]),
+    // The last one is an Arabic digit.
+    (r"^\d$", &["7"], &["x", "\u{663}"]),
+];
+
+/// The column of Go: what it accepts, and what that means to it.
+pub(super) fn regex_dialect(vector: &Vector) -> Verdict {
+    let pattern = vector.get("pattern").as_str().unwrap();
+    let accepted = vector.get("go_accepts");
+    if go_regexp::check(pattern).is_ok() && accepted == true {
+        let (_, found_in, not_in) = MEANINGS
+            .iter()
+            .find(|(known, ..)| *known == pattern)
+            .unwrap_or_else(|| panic!("{pattern} has no meaning in the table"));
+        let regex = go_regexp::compile(pattern, 1 << 20).unwrap();
+        if !found_in.iter().all(|text| regex.is_match(text)) || not_in.iter().any(|text| regex.is_match(text))
+        {
+            return Verdict::Wrong(format!("{pattern} means something else"));
+        }
+    }
+    one_of_two(go_regexp::check(pattern).is_ok(), accepted)
+}
+
+/// Only *which* entries match counts for rules. Their order and how often each is reported are
+/// for choosing a DNS server, so they are compared as sets.
+pub(super) fn index_match(vector: &Vector) -> Verdict {
+    let rules = vector.get("rules").as_array().unwrap();
+    let mut builder = DomainIndexBuilder::default();
+    for rule in rules {
+        let value = rule["value"].as_str().unwrap();
+        let index = number(&rule["index"]);
+        match rule["type"].as_str() {
+            Some("full") => builder.full(value, index).unwrap(),
+            Some("domain") => builder.suffix(value, index).unwrap(),
+            Some("keyword") => builder.keyword(value, index),
+            Some("regexp") => builder.regexp(value, index).unwrap(),
+            _ => panic!("{rule} has no known type"),
+        }
+    }
+    let index = builder.build().unwrap();
+    let mut found = BTreeSet::<u32>::new();
+    // The empty name of one vector is none here, so nothing can match it.
+    if let Ok(name) = DomainName::new(vector.get("input").as_str().unwrap()) {
+        index.for_each_match(&name, |set| found.extend(index.sets().get(set)));
+    }
+    let expected: BTreeSet<u32> = vector.expected().as_array().unwrap().iter().map(number).collect();
+    exactly(&json!(found), &json!(expected))
+}
+
+fn number(value: &Value) -> u32 {
+    u32::try_from(value.as_u64().unwrap()).unwrap()
+}
+
+pub(super) fn parse_host(vector: &Vector) -> Verdict {
+    let target: Target = vector.get("input").as_str().unwrap().parse().unwrap();
+    exactly(&json!({"host": target.host.to_string(), "port": target.port}), vector.expected())
+}
+
+pub(super) fn parse_address(vector: &Vector) -> Verdict {
+    match Host::parse(vector.get("input").as_str().unwrap()) {
+        Ok(Host::Domain(name)) => {
+            exactly(&json!({"family": "domain", "value": name.to_string()}), vector.expected())
+        }
+        Ok(Host::Ip(address)) => Verdict::Wrong(address.to_string()),
+        Err(error) => Verdict::Refused(vec![error.to_string()]),
+    }
+}

@@ -1,0 +1,63 @@
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, level_filters::LevelFilter};
+use waypost_config::model::LogLevel;
+use waypost_proxy::{Proxy, build::Ready};
+
+use crate::{
+    EXIT_ERRORS,
+    arguments::{LogFormat, Run},
+    load::{load_file, report},
+};
+
+/// Runs until a signal. Nothing listens before the whole configuration is known to be good.
+pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
+    let (source, loaded) = load_file(arguments.file.config.as_deref(), &arguments.file)?;
+    report(&source, &loaded)?;
+    let Some(ready) = loaded.ready else { return Ok(ExitCode::from(EXIT_ERRORS)) };
+    let level = level_filter(arguments.log_level.or(ready.config.log.level));
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => subscriber.with_target(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(ready, Duration::from_secs(arguments.grace)))?;
+    // A look-up that the system still works on must not hold the process back.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(ready: Ready, grace: Duration) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let Ready { config, snapshot } = ready;
+    let proxy = Proxy::start(&config, snapshot).context("cannot start")?;
+    for listen in proxy.addresses() {
+        info!(inbound = listen.inbound.as_deref(), address = %listen.address, "listening");
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    info!(connections = proxy.connections().len(), "stopping; a second signal stops at once");
+    tokio::select! {
+        () = proxy.stop(grace) => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn level_filter(level: Option<LogLevel>) -> LevelFilter {
+    match level {
+        Some(LogLevel::Debug) => LevelFilter::DEBUG,
+        Some(LogLevel::Info) | None => LevelFilter::INFO,
+        Some(LogLevel::Warning) => LevelFilter::WARN,
+        Some(LogLevel::Error) => LevelFilter::ERROR,
+        Some(LogLevel::None) => LevelFilter::OFF,
+    }
+}

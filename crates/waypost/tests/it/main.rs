@@ -1,0 +1,16 @@
+//! The binary and independent programs: V2Ray beside it, and clients in front of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers run in tests only, where a panic is the way to fail"
+)]
+
+mod binary;
+mod clients;
+mod command_line;
+mod examples;
+mod oracle;
+mod programs;
+mod seed;
