@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod docs;
 mod geodata;
 mod tidy;
 mod workspace;
@@ -19,6 +20,8 @@ enum Command {
     Geodata(geodata::Options),
     /// Check the rules of the project that no compiler knows.
     Tidy,
+    /// Write the reference page of the configuration.
+    Docs(docs::Options),
     /// Run everything that must pass before a change is merged.
     Ci(ci::Options),
     /// Run the benchmarks, after making the data that they read.
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Geodata(options) => geodata::run(&options),
         Command::Tidy => tidy::run(),
+        Command::Docs(options) => docs::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Bench(options) => bench::run(&options),
     };

@@ -177,6 +177,10 @@ impl Balancer {
     }
 }
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

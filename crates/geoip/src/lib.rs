@@ -27,3 +27,7 @@ mod table;
 pub use build::IpIndexBuilder;
 pub use index::{IpIndex, IpRange};
 pub use private::private_prefixes;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -37,3 +37,7 @@ mod regexps;
 
 pub use build::{BuildError, DomainIndexBuilder};
 pub use index::{DomainIndex, EntryKind, Hit};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -32,3 +32,7 @@ pub use network::{Network, Networks, UnknownNetwork};
 pub use port::{PortRange, PortSet};
 pub use secret::Secret;
 pub use tag::Tag;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -169,7 +169,7 @@ pub enum Answer {
 /// What one decision works with.
 struct Context<'f, 'r> {
     flow: &'f Flow,
-    facts: Facts,
+    facts: &'f Facts,
     /// Whether a name may be asked for.
     may_ask: bool,
     /// The rules whose domain condition holds; `None` where there is no name.
@@ -199,6 +199,13 @@ impl IpHits<'_> {
             Self::Resolved(bits) => Some(bits.as_slice()),
         }
     }
+}
+
+/// How one time through the rules ended.
+enum PassEnd<'r> {
+    Matched(&'r Rule),
+    Ask { rule: usize, question: Question },
+    NoMatch,
 }
 
 enum Outcome {
@@ -267,14 +274,22 @@ impl Router {
         mut position: Position,
         trace: &mut T,
     ) -> Step<'r> {
-        let mut context = self.context(flow, facts);
+        let mut context = self.context(flow, &facts);
         loop {
             context.may_ask = match (self.strategy, position.pass) {
                 (Strategy::AsIs, _) | (Strategy::IpIfNonMatch, Pass::First) => false,
                 (Strategy::IpOnDemand, _) | (Strategy::IpIfNonMatch, Pass::Resolving) => true,
             };
-            if let Some(step) = self.run_pass(&mut context, position, trace) {
-                return step;
+            match self.run_pass(&mut context, position, trace) {
+                PassEnd::Matched(rule) => {
+                    let matched_addresses = self.matched_addresses(rule, &facts);
+                    return Step::Decided(Decision { rule: Some(rule), matched_addresses });
+                }
+                PassEnd::Ask { rule, question } => {
+                    let position = Position { pass: position.pass, rule };
+                    return Step::Ask(Pending { router: self, position, facts, question });
+                }
+                PassEnd::NoMatch => {}
             }
             let again = self.strategy == Strategy::IpIfNonMatch
                 && position.pass == Pass::First
@@ -288,7 +303,8 @@ impl Router {
 
     /// Names are asked for only in a pass that may ask, and answers come back to that same pass, so
     /// that no other pass ever sees the addresses.
-    fn context<'f>(&self, flow: &'f Flow, facts: Facts) -> Context<'f, '_> {
+    #[inline]
+    fn context<'f>(&self, flow: &'f Flow, facts: &'f Facts) -> Context<'f, '_> {
         let ip_hits = match (&flow.target.host, &facts.addresses) {
             (Host::Ip(address), _) => IpHits::Target(self.ip.hits(*address)),
             (Host::Domain(_), None) => IpHits::Unknown,
@@ -310,12 +326,13 @@ impl Router {
     }
 
     /// Tries the rules from `position` on.
+    #[inline]
     fn run_pass<'r, T: Trace>(
         &'r self,
         context: &mut Context<'_, 'r>,
         position: Position,
         trace: &mut T,
-    ) -> Option<Step<'r>> {
+    ) -> PassEnd<'r> {
         let first_word = position.rule / 64;
         for word in first_word..self.words {
             let mut candidates = if T::EVERY_CONDITION { u64::MAX } else { self.candidates(context, word) };
@@ -331,19 +348,16 @@ impl Router {
                     Outcome::Fails => trace.rule_ends(false),
                     Outcome::Holds => {
                         trace.rule_ends(true);
-                        let matched_addresses = self.matched_addresses(rule, context);
-                        return Some(Step::Decided(Decision { rule: Some(rule), matched_addresses }));
+                        return PassEnd::Matched(rule);
                     }
                     Outcome::Ask(question) => {
                         trace.rule_is_tried_again();
-                        let facts = std::mem::take(&mut context.facts);
-                        let position = Position { pass: position.pass, rule: index };
-                        return Some(Step::Ask(Pending { router: self, position, facts, question }));
+                        return PassEnd::Ask { rule: index, question };
                     }
                 }
             }
         }
-        None
+        PassEnd::NoMatch
     }
 
     /// The rules of one word that the combined indexes do not rule out.
@@ -384,10 +398,12 @@ impl Router {
         if !holds && !T::EVERY_CONDITION {
             return Outcome::Fails;
         }
-        match self.process_holds(rule, context, holds, trace) {
-            Outcome::Holds => {}
-            Outcome::Fails => holds = false,
-            Outcome::Ask(question) => return Outcome::Ask(question),
+        if let Some(patterns) = &rule.process {
+            match self.process_holds(patterns, context, holds, trace) {
+                Outcome::Holds => {}
+                Outcome::Fails => holds = false,
+                Outcome::Ask(question) => return Outcome::Ask(question),
+            }
         }
         match self.ip_holds(rule, context, holds, trace) {
             Outcome::Holds if holds => Outcome::Holds,
@@ -397,6 +413,7 @@ impl Router {
     }
 
     /// `source` and `localIP`.
+    #[inline(never)]
     fn endpoints_hold<'r, T: Trace>(
         &'r self,
         rule: &Rule,
@@ -443,14 +460,14 @@ impl Router {
         verdict
     }
 
+    #[inline(never)]
     fn process_holds<T: Trace>(
         &self,
-        rule: &Rule,
+        patterns: &[ProcessPattern],
         context: &Context<'_, '_>,
         so_far: bool,
         trace: &mut T,
     ) -> Outcome {
-        let Some(patterns) = &rule.process else { return Outcome::Holds };
         let (verdict, seen) = match &context.facts.process {
             Some(Some(process)) => {
                 (Verdict::from(process_holds(patterns, process)), Some(process.path.to_string()))
@@ -490,6 +507,7 @@ impl Router {
         verdict.outcome()
     }
 
+    #[inline(never)]
     fn ip_evidence(&self, rule: &Rule, context: &Context<'_, '_>) -> Option<String> {
         let addresses = match (&context.flow.target.host, context.ip_hits.known()) {
             (Host::Ip(address), _) => std::slice::from_ref(address),
@@ -505,8 +523,8 @@ impl Router {
     }
 
     /// The resolved addresses that made an IP condition hold.
-    fn matched_addresses(&self, rule: &Rule, context: &Context<'_, '_>) -> Vec<IpAddr> {
-        match &context.facts.addresses {
+    fn matched_addresses(&self, rule: &Rule, facts: &Facts) -> Vec<IpAddr> {
+        match &facts.addresses {
             Some(resolved) if rule.on.ip => {
                 let holds = |address: &IpAddr| contains(self.ip.hits(*address), rule.index);
                 resolved.iter().copied().filter(holds).collect()

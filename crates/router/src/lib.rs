@@ -50,3 +50,7 @@ pub use spec::{
     Strategy, UserPattern, Way,
 };
 pub use waypost_geosite::EntryKind;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("net", &[]),
     ("geodata", &["net"]),
     ("geosite", &["net"]),
-    ("geoip", &[]),
+    ("geoip", &["net"]),
     ("router", &["net", "geosite", "geoip"]),
     ("ring", &[]),
     ("health", &[]),
@@ -23,7 +23,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("api", &["proxy"]),
     ("waypost", &["config", "proxy", "api"]),
     ("testkit", &["net"]),
-    ("xtask", &["geodata"]),
+    ("xtask", &["geodata", "config"]),
 ];
 
 /// The shell puts all parts together.

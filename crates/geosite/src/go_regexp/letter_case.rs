@@ -15,7 +15,8 @@ use super::parse;
 /// ```
 #[must_use]
 pub fn needs_upper_case(expression: &str) -> bool {
-    parse(expression).is_ok_and(|parsed| !fits(&parsed, is_in_names) && fits(&parsed, is_in_names_of_any_case))
+    parse(expression)
+        .is_ok_and(|parsed| !fits(&parsed, is_in_names) && fits(&parsed, is_in_names_of_any_case))
 }
 
 fn is_in_names(byte: u8) -> bool {

@@ -59,8 +59,11 @@ impl Assets {
             .map(PathBuf::from)
             .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".local/share")));
         let data_dirs = set("XDG_DATA_DIRS").unwrap_or_default();
+        // A relative path is invalid in these variables (XDG Base Directory Specification), and an
+        // empty variable splits into one.
+        let data_dirs = std::env::split_paths(&data_dirs).filter(|folder| folder.is_absolute());
         let shared = ["/usr/local/share", "/usr/share"].map(PathBuf::from);
-        for share in home_data.into_iter().chain(std::env::split_paths(&data_dirs)).chain(shared) {
+        for share in home_data.into_iter().chain(data_dirs).chain(shared) {
             folders.extend(["waypost", "v2ray", "xray"].map(|program| share.join(program)));
         }
         let mut seen = std::collections::HashSet::new();
@@ -108,7 +111,7 @@ fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() as u64 <= MAX_FILE_BYTES).then_some(bytes))
 }
 
-/// A list of folders for people: every one on a line of its own.
+/// A list of folders for people, with commas.
 pub(super) struct Folders<'a>(pub(super) &'a [PathBuf]);
 
 impl fmt::Display for Folders<'_> {
@@ -172,6 +175,13 @@ mod tests {
     #[test]
     fn an_empty_variable_counts_as_unset() {
         assert_eq!(folders(&[("WAYPOST_ASSETS", ""), ("XDG_DATA_HOME", "/d")], None)[0], "/d/waypost");
+    }
+
+    #[test]
+    fn no_folder_is_below_the_working_folder() {
+        for env in [&[][..], &[("XDG_DATA_DIRS", "")], &[("XDG_DATA_DIRS", "data::/usr/share")]] {
+            assert!(folders(env, None).iter().all(|folder| folder.starts_with('/')), "{env:?}");
+        }
     }
 
     #[test]

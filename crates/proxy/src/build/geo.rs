@@ -1,6 +1,9 @@
 //! Geo files that rules name, read once each.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use ipnet::IpNet;
 use waypost_config::{
@@ -8,7 +11,7 @@ use waypost_config::{
     model::{Conditions, Config, DomainEntry, GeositeRef, IpEntry, IpSet},
     nearest,
 };
-use waypost_geodata::{CountryMmdb, DomainKind, GeoipFile, GeositeFile};
+use waypost_geodata::{CountryMmdb, DomainKind, GeoipFile, GeositeFile, MmdbError};
 use waypost_router::EntryKind;
 
 use super::assets::{AssetError, Assets, Folders};
@@ -33,6 +36,8 @@ enum IpFile {
     Dat(GeoipFile),
     /// The lists that rules name, found in one walk over the database.
     Mmdb {
+        /// The name of the database, which is another one where it stands in for geoip.dat.
+        name: String,
         prefixes: BTreeMap<String, Vec<IpNet>>,
         codes: Vec<String>,
     },
@@ -84,7 +89,7 @@ impl GeoFiles {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    problems.push(error_at(span, format!("`{}` is broken: {error}", reference.file)));
+                    problems.push(broken(&reference.file, &error).at(span));
                     return Err(Reported);
                 }
             }
@@ -116,7 +121,7 @@ impl GeoFiles {
         match file {
             IpFile::Dat(dat) => match dat.list(code) {
                 Some(list) => list.prefixes().collect::<Result<_, _>>().map_err(|error| {
-                    problems.push(error_at(span, format!("`{file_name}` is broken: {error}")));
+                    problems.push(broken(file_name, &error).at(span));
                     Reported
                 }),
                 None if private => Ok(waypost_geoip::private_prefixes().collect()),
@@ -126,10 +131,10 @@ impl GeoFiles {
                 }
             },
             IpFile::Mmdb { .. } if private => Ok(waypost_geoip::private_prefixes().collect()),
-            IpFile::Mmdb { prefixes, codes } => {
+            IpFile::Mmdb { name, prefixes, codes } => {
                 let found = prefixes.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
                 found.map(|(_, prefixes)| prefixes.clone()).ok_or_else(|| {
-                    problems.push(unknown_code(file_name, code, codes.iter().map(String::as_str), span));
+                    problems.push(unknown_code(name, code, codes.iter().map(String::as_str), span));
                     Reported
                 })
             }
@@ -193,23 +198,25 @@ impl From<AssetError> for Unplaced {
     }
 }
 
-fn broken(path: &std::path::Path, error: &dyn std::fmt::Display) -> Unplaced {
-    let help = Some("fetch the file again; an interrupted download looks like this".to_owned());
-    Unplaced { message: format!("`{}` is broken: {error}", path.display()), help }
+fn broken(file: &str, error: &dyn std::fmt::Display) -> Unplaced {
+    Unplaced { message: format!("`{file}` is broken: {error}"), help: Some(FETCH_AGAIN.to_owned()) }
 }
+
+const FETCH_AGAIN: &str = "fetch the file again: an interrupted download looks like this, and so does another kind \
+                           of file under this name";
 
 fn read_site(assets: &Assets, file: &str) -> Result<GeositeFile, Unplaced> {
     let (path, bytes) = assets.read(file)?;
-    GeositeFile::new(bytes).map_err(|error| broken(&path, &error))
+    GeositeFile::new(bytes).map_err(|error| broken(&path.to_string_lossy(), &error))
 }
 
 fn read_ip(assets: &Assets, file: &str, codes: &[&str]) -> Result<Option<IpFile>, Unplaced> {
     let only_private = file == GEOIP_DAT && codes.iter().all(|code| code.eq_ignore_ascii_case(PRIVATE));
     match assets.read(file) {
-        Ok((path, bytes)) if is_mmdb(file) => read_mmdb(&path, bytes, codes).map(Some),
+        Ok((path, bytes)) if is_mmdb(file) => read_mmdb(file, &path, bytes, codes).map(Some),
         Ok((path, bytes)) => match GeoipFile::new(bytes) {
             Ok(dat) => Ok(Some(IpFile::Dat(dat))),
-            Err(error) => Err(broken(&path, &error)),
+            Err(error) => Err(broken(&path.to_string_lossy(), &error)),
         },
         Err(AssetError::NotFound { .. }) if only_private => Ok(None),
         Err(error @ AssetError::NotFound { .. }) if file == GEOIP_DAT => {
@@ -221,7 +228,7 @@ fn read_ip(assets: &Assets, file: &str, codes: &[&str]) -> Result<Option<IpFile>
                 return Err(problem);
             };
             let (path, bytes): (PathBuf, Vec<u8>) = assets.read(database)?;
-            read_mmdb(&path, bytes, codes).map(Some)
+            read_mmdb(database, &path, bytes, codes).map(Some)
         }
         Err(error) => Err(error.into()),
     }
@@ -231,13 +238,13 @@ fn is_mmdb(file: &str) -> bool {
     file.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("mmdb"))
 }
 
-fn read_mmdb(path: &std::path::Path, bytes: Vec<u8>, codes: &[&str]) -> Result<IpFile, Unplaced> {
-    let database = CountryMmdb::new(bytes).map_err(|error| broken(path, &error))?;
-    let prefixes = database.prefixes(codes).map_err(|error| broken(path, &error))?;
+fn read_mmdb(name: &str, path: &Path, bytes: Vec<u8>, codes: &[&str]) -> Result<IpFile, Unplaced> {
+    let broken = |error: MmdbError| broken(&path.to_string_lossy(), &error);
+    let database = CountryMmdb::new(bytes).map_err(broken)?;
+    let prefixes = database.prefixes(codes).map_err(broken)?;
     let missing = codes.iter().any(|code| !prefixes.keys().any(|known| known.eq_ignore_ascii_case(code)));
-    let known =
-        if missing { database.countries().map_err(|error| broken(path, &error))? } else { BTreeMap::new() };
-    Ok(IpFile::Mmdb { prefixes, codes: known.into_keys().collect() })
+    let known = if missing { database.countries().map_err(broken)? } else { BTreeMap::new() };
+    Ok(IpFile::Mmdb { name: name.to_owned(), prefixes, codes: known.into_keys().collect() })
 }
 
 fn entry_kind(kind: DomainKind) -> EntryKind {
@@ -254,14 +261,11 @@ fn attributes(reference: &GeositeRef) -> String {
     shown.join(" and ")
 }
 
-fn error_at(span: Span, message: String) -> Diagnostic {
-    Diagnostic { severity: Severity::Error, span, message, help: None }
-}
-
 fn unknown_code<'a>(file: &str, code: &str, known: impl Iterator<Item = &'a str>, span: Span) -> Diagnostic {
     let known: Vec<String> = known.map(str::to_lowercase).collect();
-    let listing = format!("`waypost geo list {file}` shows all {} of them", known.len());
+    let listing = format!("`waypost geo list {file}` shows all codes ({})", known.len());
     let help = match nearest(&code.to_lowercase(), known.iter().map(String::as_str)) {
+        _ if known.is_empty() => format!("it has no list at all; {FETCH_AGAIN}"),
         Some(near) => format!("did you mean `{near}`? {listing}"),
         None => listing,
     };

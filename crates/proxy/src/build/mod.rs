@@ -12,8 +12,8 @@ use waypost_config::{
 };
 use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
 use waypost_geosite::go_regexp;
-use waypost_net::Tag;
-use waypost_router::EntryKind;
+use waypost_net::{DomainName, Tag};
+use waypost_router::{EntryKind, Problem};
 
 pub use self::assets::{AssetError, Assets};
 use self::geo::{GeoFiles, Reported};
@@ -136,29 +136,46 @@ fn hosts(config: &Config, files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> H
             HostsAnswer::Alias(name) => Answer::Alias(name.clone()),
         };
         let span = entry.pattern.span;
-        let texts = match &entry.pattern.value {
-            DomainEntry::Keyword(text) => vec![(EntryKind::Keyword, &**text)],
-            DomainEntry::Regexp(text) => vec![(EntryKind::Regexp, &**text)],
-            DomainEntry::Suffix(text) => vec![(EntryKind::Suffix, &**text)],
-            DomainEntry::Full(text) => vec![(EntryKind::Full, &**text)],
-            DomainEntry::List(list) => files.site(list, span, problems).unwrap_or_else(|Reported| Vec::new()),
+        let (list, texts) = match &entry.pattern.value {
+            DomainEntry::Keyword(text) => (None, vec![(EntryKind::Keyword, &**text)]),
+            DomainEntry::Regexp(text) => {
+                problems.extend(rules::upper_case_warning(text, span));
+                (None, vec![(EntryKind::Regexp, &**text)])
+            }
+            DomainEntry::Suffix(text) => (None, vec![(EntryKind::Suffix, &**text)]),
+            DomainEntry::Full(text) => (None, vec![(EntryKind::Full, &**text)]),
+            DomainEntry::List(list) => {
+                (Some(list), files.site(list, span, problems).unwrap_or_else(|Reported| Vec::new()))
+            }
         };
         for (kind, text) in texts {
-            match pattern(kind, text) {
-                Ok(pattern) => entries.push((pattern, answer.clone())),
-                Err(error) => problems.push(failure(span, &error)),
+            match (pattern(kind, text), list) {
+                (Ok(pattern), _) => entries.push((pattern, answer.clone())),
+                (Err(error), None) => problems.push(failure(span, &error)),
+                (Err(error), Some(list)) => {
+                    problems.push(rules::bad_entry(span, &rules::site_label(list), &error));
+                    break;
+                }
             }
         }
     }
     entries.into_iter().collect()
 }
 
-fn pattern(kind: EntryKind, text: &str) -> Result<Pattern, go_regexp::Error> {
+/// An entry of `hosts`. Entries of geo files are in no particular form, so all are normalised.
+fn pattern(kind: EntryKind, text: &str) -> Result<Pattern, Problem> {
+    let name = |text: &str| match DomainName::new(text) {
+        Ok(name) => Ok(name.as_str().into()),
+        Err(error) => Err(Problem::Name { name: text.into(), error }),
+    };
+    let regexp = |error| Problem::Regexp { expression: text.into(), error };
     Ok(match kind {
-        EntryKind::Full => Pattern::Full(text.into()),
-        EntryKind::Suffix => Pattern::Suffix(text.into()),
-        EntryKind::Keyword => Pattern::Keyword(text.into()),
-        EntryKind::Regexp => Pattern::Regexp(go_regexp::compile(text, HOSTS_REGEXP_LIMIT_BYTES)?),
+        EntryKind::Full => Pattern::Full(name(text)?),
+        EntryKind::Suffix => Pattern::Suffix(name(text)?),
+        EntryKind::Keyword => Pattern::Keyword(text.to_ascii_lowercase().into()),
+        EntryKind::Regexp => {
+            Pattern::Regexp(go_regexp::compile(text, HOSTS_REGEXP_LIMIT_BYTES).map_err(regexp)?)
+        }
     })
 }
 

@@ -7,12 +7,16 @@ use waypost_config::{
     Diagnostic, Severity, Source, Span, Spanned,
     model::{self, Config, DomainEntry, GeositeRef, IpEntry, IpSet},
 };
+use waypost_geosite::go_regexp;
 use waypost_router::{
-    AttributeCondition, AttributeTest, BuildError, Conditions, DomainList, EntryKind, IpList, ProcessPattern,
-    Router, RuleSpec, Strategy, UserPattern, Way,
+    AttributeCondition, AttributeTest, BuildError, Conditions, DomainList, EntryKind, IpList, Problem,
+    ProcessPattern, Router, RuleSpec, Strategy, UserPattern, Way,
 };
 
-use super::geo::{GeoFiles, Reported};
+use super::{
+    failure,
+    geo::{GeoFiles, Reported},
+};
 
 /// Compiles the rules of `config`; `None` if that failed, and `problems` says why.
 pub(super) fn router(
@@ -37,7 +41,7 @@ pub(super) fn router(
     match Router::new(strategy(config.routing.domain_strategy), specs) {
         Ok(router) => Some(router),
         Err(errors) => {
-            problems.extend(errors.iter().map(|error| diagnose(error, &places)));
+            diagnose(&errors, &places, problems);
             None
         }
     }
@@ -61,23 +65,67 @@ fn way(target: &model::RuleTarget) -> Way {
 /// Where the entries of a rule stand in the file.
 #[derive(Default)]
 struct RulePlaces {
-    /// By list and entry; a list from a file has one place.
-    domain: Vec<Vec<Span>>,
+    domain: Vec<ListPlace>,
     user: Vec<Span>,
     attributes: Vec<Span>,
 }
 
-fn diagnose(error: &BuildError, places: &[(Span, RulePlaces)]) -> Diagnostic {
-    let rule = places.get(error.rule);
-    let entry = |spans: &[Span]| spans.get(error.entry).or_else(|| spans.first()).copied();
-    let place = rule.and_then(|(_, places)| match error.field {
-        "domain" => places.domain.get(error.list).and_then(|spans| entry(spans)),
-        "user" => entry(&places.user),
-        "attrs" => entry(&places.attributes),
-        _ => None,
-    });
-    let span = place.or_else(|| rule.map(|(span, _)| *span)).unwrap_or_default();
-    Diagnostic { severity: Severity::Error, span, message: error.problem.to_string(), help: None }
+/// Where a list of names stands in the file.
+enum ListPlace {
+    /// In the rule itself, entry by entry.
+    Own(Vec<Span>),
+    /// In a geo file, which the rule names here.
+    File { span: Span, label: String },
+}
+
+/// Reports what cannot be compiled. Of a list from a geo file only the first entry is shown.
+fn diagnose(errors: &[BuildError], places: &[(Span, RulePlaces)], problems: &mut Vec<Diagnostic>) {
+    let mut last_list = None;
+    for error in errors {
+        let Some((rule, places)) = places.get(error.rule) else {
+            problems.push(failure(Span::default(), &error.problem));
+            continue;
+        };
+        let entry = |spans: &[Span]| spans.get(error.entry).copied().unwrap_or(*rule);
+        let (span, label) = match (error.field, places.domain.get(error.list)) {
+            // All entries of all rules are too large together: no entry is to blame.
+            _ if matches!(error.problem, Problem::Index(_)) => (*rule, None),
+            ("domain", Some(ListPlace::File { span, label })) => (*span, Some(label)),
+            ("domain", Some(ListPlace::Own(spans))) => (entry(spans), None),
+            ("user", _) => (entry(&places.user), None),
+            ("attrs", _) => (entry(&places.attributes), None),
+            (_, _) => (*rule, None),
+        };
+        let Some(label) = label else {
+            problems.push(failure(span, &error.problem));
+            continue;
+        };
+        let list = Some((error.rule, error.list));
+        if list != last_list {
+            problems.push(bad_entry(span, label, &error.problem));
+        }
+        last_list = list;
+    }
+}
+
+/// An entry of a list of a geo file that cannot be compiled.
+pub(super) fn bad_entry(span: Span, label: &str, error: &dyn std::fmt::Display) -> Diagnostic {
+    let message = format!("`{label}` has an entry that cannot be used: {error}");
+    let help =
+        Some("the mistake is in the geo file: use another version of it, or leave the list out".into());
+    Diagnostic { severity: Severity::Error, span, message, help }
+}
+
+/// A warning if an expression for names can only be found in texts with an upper-case letter.
+pub(super) fn upper_case_warning(expression: &str, span: Span) -> Option<Diagnostic> {
+    go_regexp::needs_upper_case(expression).then(|| Diagnostic {
+        severity: Severity::Warning,
+        span,
+        message: "this expression never matches: it needs an upper-case letter, and names are compared in \
+                  lower case"
+            .to_owned(),
+        help: Some("write it in lower case, or put `(?i)` at its beginning".to_owned()),
+    })
 }
 
 struct Lowering<'a, 'p> {
@@ -139,14 +187,18 @@ impl<'a> Lowering<'a, '_> {
         for Spanned { value, span } in entries {
             let literal = match value {
                 DomainEntry::Keyword(text) => (EntryKind::Keyword, &**text),
-                DomainEntry::Regexp(text) => (EntryKind::Regexp, &**text),
+                DomainEntry::Regexp(text) => {
+                    self.problems.extend(upper_case_warning(text, *span));
+                    (EntryKind::Regexp, &**text)
+                }
                 DomainEntry::Suffix(text) => (EntryKind::Suffix, &**text),
                 DomainEntry::Full(text) => (EntryKind::Full, &**text),
                 DomainEntry::List(reference) => {
                     let entries = self.files.site(reference, *span, self.problems);
                     let entries = entries.unwrap_or_else(|Reported| Vec::new());
-                    lists.push(DomainList { label: Some(site_label(reference).into()), entries });
-                    places.push(vec![*span]);
+                    let label = site_label(reference);
+                    lists.push(DomainList { label: Some(label.clone().into()), entries });
+                    places.push(ListPlace::File { span: *span, label });
                     continue;
                 }
             };
@@ -155,7 +207,7 @@ impl<'a> Lowering<'a, '_> {
         }
         if !own.is_empty() {
             lists.push(DomainList { label: None, entries: own });
-            places.push(own_places);
+            places.push(ListPlace::Own(own_places));
         }
         self.places.domain = places;
         lists
@@ -189,7 +241,7 @@ fn spans<T>(entries: Option<&[Spanned<T>]>) -> Vec<Span> {
     entries.unwrap_or_default().iter().map(|entry| entry.span).collect()
 }
 
-fn site_label(reference: &GeositeRef) -> String {
+pub(super) fn site_label(reference: &GeositeRef) -> String {
     let mut label = match &*reference.file {
         "geosite.dat" => format!("geosite:{}", reference.code),
         file => format!("ext:{file}:{}", reference.code),

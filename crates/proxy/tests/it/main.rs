@@ -1,7 +1,14 @@
-//! The pieces of the IO shell on real sockets of the loopback device.
-#![expect(clippy::unwrap_used, reason = "these helpers run in tests only")]
+//! The pieces of the IO shell on real sockets of the loopback device, and configurations from
+//! their text to the decision.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these helpers run in tests only"
+)]
 
 mod dial;
+mod geo_errors;
 mod handshake;
 mod listener;
 mod relay;

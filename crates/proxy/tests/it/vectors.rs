@@ -6,7 +6,7 @@ mod matchers;
 mod routes;
 mod rules;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
 use serde_json::{Value, json};
 use waypost_config::{Options, Source, Style, render};
@@ -23,16 +23,26 @@ struct Vector {
 type Run = fn(&Vector) -> Verdict;
 
 /// What came of a vector.
-#[derive(Debug)]
 enum Verdict {
     /// What the vector expects.
     AsExpected,
     /// The other one of two possible results.
     Opposite,
-    /// The configuration is refused, with these messages.
-    Refused(Vec<String>),
+    /// The configuration is refused, with these diagnostics.
+    Refused(String),
     /// Something that no vector of this kind may come to.
     Wrong(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsExpected => f.write_str("as expected"),
+            Self::Opposite => f.write_str("the opposite"),
+            Self::Refused(diagnostics) => write!(f, "refused:\n{diagnostics}"),
+            Self::Wrong(found) => write!(f, "wrong, {found}"),
+        }
+    }
 }
 
 /// What we do in place of what a vector expects.
@@ -163,7 +173,7 @@ impl Vector {
         if loaded.ready.is_some() {
             return Ok(loaded);
         }
-        Err(Verdict::Refused(vec![render(&source, &loaded.diagnostics, Style::Plain)]))
+        Err(Verdict::Refused(render(&source, &loaded.diagnostics, Style::Plain)))
     }
 
     /// The connection of a vector. What a vector does not say of it is unknown, but a flow always
@@ -203,13 +213,11 @@ fn check_kind(kind: &str) {
         let different = DIFFERENT.iter().find(|(id, ..)| *id == vector.id);
         let fits = match (different.map(|(_, ours, _)| ours), &verdict) {
             (None, Verdict::AsExpected) | (Some(Ours::Opposite), Verdict::Opposite) => true,
-            (Some(Ours::Refused(part)), Verdict::Refused(messages)) => {
-                messages.iter().any(|message| message.contains(part))
-            }
+            (Some(Ours::Refused(part)), Verdict::Refused(diagnostics)) => diagnostics.contains(part),
             _ => false,
         };
         if !fits {
-            wrong.push(format!("{verdict:?}: {}", vector.data));
+            wrong.push(format!("{verdict}: {}", vector.data));
         }
     }
     assert!(wrong.is_empty(), "{} vectors:\n{}", wrong.len(), wrong.join("\n"));

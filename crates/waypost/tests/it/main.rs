@@ -11,6 +11,7 @@ mod binary;
 mod clients;
 mod command_line;
 mod examples;
+mod namespace;
 mod oracle;
 mod programs;
 mod seed;

@@ -106,6 +106,6 @@ pub(super) fn parse_address(vector: &Vector) -> Verdict {
             exactly(&json!({"family": "domain", "value": name.to_string()}), vector.expected())
         }
         Ok(Host::Ip(address)) => Verdict::Wrong(address.to_string()),
-        Err(error) => Verdict::Refused(vec![error.to_string()]),
+        Err(error) => Verdict::Refused(error.to_string()),
     }
 }

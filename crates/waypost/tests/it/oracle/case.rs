@@ -16,6 +16,9 @@ use waypost_net::{Flow, Host, Network, Target};
 /// How long one connection may take; V2Ray gives up on an outbound after 16 seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long to wait for the answer to a datagram before it is sent again.
+const RESEND_AFTER: Duration = Duration::from_millis(300);
+
 /// The inbounds: tag, protocol, and whether clients have to log in. The first one takes datagrams.
 pub(crate) const INBOUNDS: [(&str, &str, bool); 4] = [
     ("socks-open", "socks", false),
@@ -97,7 +100,8 @@ impl Case {
             flow.attributes.insert(":method", request.method);
             flow.attributes.insert(":path", request.plain_path);
             flow.attributes.insert("host", &authority(&self.target));
-            for (name, value) in request.headers {
+            // Of a header that comes several times, V2Ray takes the first one.
+            for (name, value) in request.headers.iter().rev() {
                 flow.attributes.insert(name, value);
             }
         }
@@ -152,9 +156,14 @@ impl Case {
         datagram.extend(socks_address(&self.target));
         let head = datagram.len();
         datagram.extend_from_slice(b"who");
-        socket.send_to(&datagram, inbound).await?;
         let mut answer = vec![0; 2048];
-        let (length, _) = socket.recv_from(&mut answer).await?;
+        // V2Ray loses one datagram in a hundred.
+        let length = loop {
+            socket.send_to(&datagram, inbound).await?;
+            if let Ok(received) = timeout(RESEND_AFTER, socket.recv_from(&mut answer)).await {
+                break received?.0;
+            }
+        };
         let body = answer.get(head..length).unwrap_or_default();
         parse_answer(&String::from_utf8_lossy(body))
     }
@@ -181,7 +190,8 @@ fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut encoded = String::new();
     for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
             encoded.push(if place <= chunk.len() { letter.into() } else { '=' });
@@ -206,7 +216,8 @@ async fn connect_http(stream: &mut TcpStream, host: &str, account: Option<(&str,
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(io::Error::other(answer)) }
 }
 
-async fn connect_socks(
+/// CONNECT of a SOCKS5 client, with a login or without.
+pub(crate) async fn connect_socks(
     stream: &mut TcpStream,
     target: &Target,
     account: Option<(&str, &str)>,
@@ -264,13 +275,27 @@ fn socks_address(target: &Target) -> Vec<u8> {
     bytes
 }
 
+/// Reads a response to the end that its head states; V2Ray closes a tunnel a second later only.
 async fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let mut response = Vec::new();
-    stream.read_to_end(&mut response).await?;
-    let response = String::from_utf8_lossy(&response);
-    match response.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") => parse_answer(body),
-        Some(_) | None => Err(io::Error::other(format!("unexpected answer: {response:?}"))),
+    let mut buffer = [0; 1024];
+    loop {
+        let text = String::from_utf8_lossy(&response);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            let length = length.and_then(|length| length.parse::<usize>().ok());
+            if !head.starts_with("HTTP/1.1 200") {
+                return Err(io::Error::other(format!("unexpected answer: {text:?}")));
+            }
+            if length.is_some_and(|length| body.len() >= length) {
+                return parse_answer(body);
+            }
+        }
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Err(io::Error::other(format!("the answer breaks off: {text:?}")));
+        }
+        response.extend(buffer.iter().take(count));
     }
 }
 

@@ -1,0 +1,366 @@
+//! Conditions as a configuration writes them, each with facts that make it hold.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
+
+use ipnet::IpNet;
+use rand::{
+    RngExt,
+    rngs::StdRng,
+    seq::{IndexedRandom, IteratorRandom},
+};
+use serde_json::{Value, json};
+use waypost_geodata::{DomainKind, GeoipFile, GeositeFile, IpEntry, write_geoip};
+use waypost_net::Network;
+use waypost_testkit::workspace_root;
+
+use super::case::{ACCOUNTS, INBOUNDS, Request};
+
+/// What a condition looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Domain,
+    Ip,
+    Port,
+    SourcePort,
+    Source,
+    Network,
+    User,
+    InboundTag,
+    Protocol,
+    Attrs,
+}
+
+pub(crate) const KINDS: [Kind; 10] = [
+    Kind::Domain,
+    Kind::Ip,
+    Kind::Port,
+    Kind::SourcePort,
+    Kind::Source,
+    Kind::Network,
+    Kind::User,
+    Kind::InboundTag,
+    Kind::Protocol,
+    Kind::Attrs,
+];
+
+/// One condition of a rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    pub(crate) key: &'static str,
+    pub(crate) value: Value,
+    /// Any of these makes it hold; none for what nobody can arrange.
+    pub(crate) facts: Vec<Fact>,
+}
+
+/// Something about a connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Fact {
+    Name(String),
+    Address(IpAddr),
+    Port(u16),
+    Source(Ipv4Addr),
+    Network(Network),
+    User(usize),
+    Inbound(usize),
+    Request(Request),
+}
+
+/// What conditions are made of.
+pub(crate) struct Vocabulary {
+    sites: GeositeFile,
+    ips: GeoipFile,
+}
+
+const WORDS: [&str; 8] = ["banner", "stats", "pix", "upload-", "v2", "cdn.", "mail", "-api"];
+const DOMAINS: [&str; 8] = [
+    "alpha.org",
+    "beta.co.uk",
+    "gamma.alpha.org",
+    "delta-corp.net",
+    "xn--fsq.example.org",
+    "one",
+    "a.b.c.d.net",
+    "epsilon.io",
+];
+const REGEXPS: [(&str, &[&str]); 6] = [
+    (r"^api[0-9]{1,3}\.", &["api1.zeta.org", "api123.eta.net", "api77.alpha.org"]),
+    (r"\.(jp|kr)$", &["shop.jp", "a.b.kr", "news.co.jp"]),
+    (r"(^|\.)img-[a-z]+\.", &["img-x.theta.org", "a.img-large.theta.org"]),
+    (r"^[^.]+$", &["router", "printer-2"]),
+    (r"goo+gle|yah(o){2}", &["gooooogle.net", "my-yahoo.org"]),
+    (r"^\d+-\w+\.node\.net$", &["12-ab.node.net", "7-x.node.net"]),
+];
+const SITES: [&str; 12] = [
+    "geosite:cn",
+    "geosite:google",
+    "geosite:google@cn",
+    "geosite:GOOGLE@ads",
+    "geosite:geolocation-!cn",
+    "geosite:category-ads-all@ads",
+    "geosite:telegram",
+    "geosite:private",
+    "ext:geosite.dat:test@ads",
+    "ext:geosite.dat:test@!cn",
+    "ext:geosite.dat:TEST@ads@cn",
+    "ext-domain:geosite.dat:cn-media@!cn",
+];
+/// Names that regular expressions of the lists above match.
+const LISTED: [(&str, &[&str]); 5] = [
+    ("cn", &["img7.cdn-example.com", "img12345.cdn-example.com"]),
+    ("google", &["r3---sn-abc123.googlevideo.com"]),
+    ("geolocation-!cn", &["edge-abc.example.org"]),
+    ("category-ads-all", &["ad12.example.com", "ad3.example.net"]),
+    ("test", &["ads-xyz.regexp.test", "a.foreign.regexp.test", "foreign.regexp.test", "host12.regexp.test"]),
+];
+/// Prefixes that do not overlap.
+const PREFIXES: [&str; 14] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.1.0/24",
+    "192.168.2.128/25",
+    "203.0.113.7",
+    "198.51.100.0/30",
+    "91.108.4.0/22",
+    "45.0.0.0/9",
+    "45.128.0.0/9",
+    "2001:db8:1::/48",
+    "2001:db8:2::1",
+    "fd00::/8",
+    "2606:4700::/32",
+    "2a00:1450:4000::/37",
+];
+const IP_LISTS: [&str; 6] =
+    ["geoip:cn", "geoip:US", "geoip:telegram", "geoip:private", "ext:geoip.dat:jp", "ext-ip:geoip.dat:test"];
+const PORTS: [(&str, &[u16]); 7] = [
+    ("22", &[22]),
+    ("53,443", &[53, 443]),
+    ("1000-2000", &[1000, 1500, 2000]),
+    ("8000-8100, 9000", &[8000, 8050, 8100, 9000]),
+    ("65535", &[65535]),
+    ("1-21,110", &[1, 21, 110]),
+    ("30000-60000", &[30000, 60000]),
+];
+const SOURCE_PORTS: [&str; 3] = ["32768-40000", "40001-50000,60000", "50001-65535"];
+const SOURCES: [(&str, [u8; 4]); 5] = [
+    ("127.1.0.0/16", [127, 1, 200, 3]),
+    ("127.2.3.4", [127, 2, 3, 4]),
+    ("127.64.0.0/10", [127, 100, 0, 1]),
+    ("127.2.3.0/30", [127, 2, 3, 1]),
+    ("127.250.0.0/15", [127, 251, 255, 255]),
+];
+const GET: Request = Request { method: "GET", path: "/", plain_path: "/", headers: &[] };
+/// Starlark expressions with requests that make them true.
+const EXPRESSIONS: [(&str, &[Request]); 8] = [
+    (
+        "attrs[':path'].startswith('/api/')",
+        &[
+            Request { path: "/api/x?y=1", plain_path: "/api/x", ..GET },
+            Request { method: "POST", path: "/api/", plain_path: "/api/", ..GET },
+        ],
+    ),
+    ("attrs[':method'] == 'GET'", &[GET, Request { path: "/a%20b", plain_path: "/a b", ..GET }]),
+    (
+        "attrs[':method'] == 'DELETE'",
+        &[Request { method: "DELETE", path: "/thing", plain_path: "/thing", ..GET }],
+    ),
+    (
+        "attrs['x-kind'] == 'bulk' and attrs[':path'].startswith('/up')",
+        &[Request { method: "PUT", path: "/up/1", plain_path: "/up/1", headers: &[("X-Kind", "bulk")] }],
+    ),
+    (
+        "attrs['accept'].find('html') >= 0",
+        &[Request { headers: &[("Accept", "text/html, */*")], path: "/index", plain_path: "/index", ..GET }],
+    ),
+    (
+        "'curl' in attrs['user-agent']",
+        &[Request { headers: &[("User-Agent", "curl/7.88")], path: "/c", plain_path: "/c", ..GET }],
+    ),
+    (
+        "attrs[\"x-two\"].index('b') >= 0",
+        &[Request { method: "PATCH", headers: &[("x-two", "abc"), ("X-Two", "d")], ..GET }],
+    ),
+    (
+        "attrs[':path'] == '/a b'",
+        &[Request { method: "OPTIONS", path: "/a%20b?q", plain_path: "/a b", ..GET }],
+    ),
+];
+const PROTOCOLS: [&[&str]; 4] = [&["http"], &["http/1.1"], &["tls", "http/1"], &["bittorrent", "http/1.1"]];
+
+impl Vocabulary {
+    /// Copies the geo data of the repository to `folder`. The lists of prefixes are aggregated on the
+    /// way, because V2Ray 4.34 loses matches when prefixes inside one list overlap.
+    pub(crate) fn prepare(folder: &Path) -> Self {
+        let geo = workspace_root().join("testdata/geo");
+        let sites = std::fs::read(geo.join("geosite.dat")).unwrap();
+        std::fs::write(folder.join("geosite.dat"), &sites).unwrap();
+        let ips = GeoipFile::new(std::fs::read(geo.join("geoip.dat")).unwrap()).unwrap();
+        let entries = ips
+            .codes()
+            .map(|code| IpEntry { code: code.to_owned(), prefixes: IpNet::aggregate(&prefixes(&ips, code)) });
+        let ips = write_geoip(&entries.collect::<Vec<_>>());
+        std::fs::write(folder.join("geoip.dat"), &ips).unwrap();
+        Self { sites: GeositeFile::new(sites).unwrap(), ips: GeoipFile::new(ips).unwrap() }
+    }
+
+    pub(crate) fn condition(&self, kind: Kind, rng: &mut StdRng) -> Condition {
+        let several = |rng: &mut StdRng| rng.random_range(1..4);
+        match kind {
+            Kind::Domain => {
+                let n_entries = several(rng);
+                let entries: Vec<_> = (0..n_entries).map(|_| self.domain(rng)).collect();
+                let facts = entries.iter().flat_map(|(_, names)| names.iter().cloned().map(Fact::Name));
+                let facts = facts.collect();
+                let entries: Vec<String> = entries.into_iter().map(|(entry, _)| entry).collect();
+                let key = if rng.random_bool(0.8) { "domain" } else { "domains" };
+                Condition { key, value: json!(entries), facts }
+            }
+            Kind::Ip => {
+                let n_plain = rng.random_range(0..4);
+                let mut entries: Vec<&str> = PREFIXES.sample(rng, n_plain).copied().collect();
+                entries.extend(IP_LISTS.sample(rng, 1.max(2 - n_plain.min(2))));
+                let facts = entries.iter().flat_map(|entry| self.addresses(entry, rng)).collect();
+                Condition { key: "ip", value: json!(entries), facts }
+            }
+            Kind::Port => {
+                let (text, ports) = PORTS.choose(rng).unwrap();
+                let value = text.parse::<u16>().map_or_else(|_| json!(text), |port| json!(port));
+                Condition { key: "port", value, facts: ports.iter().map(|&port| Fact::Port(port)).collect() }
+            }
+            Kind::SourcePort => {
+                let ports = SOURCE_PORTS.choose(rng).unwrap();
+                Condition { key: "sourcePort", value: json!(ports), facts: Vec::new() }
+            }
+            Kind::Source => {
+                let (prefix, address) = SOURCES.choose(rng).unwrap();
+                let facts = vec![Fact::Source(Ipv4Addr::from(*address))];
+                Condition { key: "source", value: json!([prefix, "10.0.0.0/8"]), facts }
+            }
+            Kind::Network => {
+                let (value, network) = if rng.random_bool(0.5) {
+                    (json!(["udp"]), Network::Udp)
+                } else {
+                    (json!("tcp"), Network::Tcp)
+                };
+                Condition { key: "network", value, facts: vec![Fact::Network(network)] }
+            }
+            Kind::User => {
+                let user = rng.random_range(0..ACCOUNTS.len());
+                let value = json!([ACCOUNTS[user].0, "nobody"]);
+                Condition { key: "user", value, facts: vec![Fact::User(user)] }
+            }
+            Kind::InboundTag => {
+                let inbounds = [several(rng), several(rng)].map(|inbound| inbound % INBOUNDS.len());
+                let value = json!(inbounds.map(|inbound| INBOUNDS[inbound].0));
+                Condition { key: "inboundTag", value, facts: inbounds.map(Fact::Inbound).to_vec() }
+            }
+            Kind::Protocol => {
+                let protocols = PROTOCOLS.choose(rng).unwrap();
+                Condition { key: "protocol", value: json!(protocols), facts: vec![Fact::Request(GET)] }
+            }
+            Kind::Attrs => {
+                let (expression, requests) = EXPRESSIONS.choose(rng).unwrap();
+                let facts = requests.iter().map(|&request| Fact::Request(request)).collect();
+                Condition { key: "attrs", value: json!(expression), facts }
+            }
+        }
+    }
+
+    /// Names and addresses that lists and prefixes hold, whatever their attributes are.
+    pub(crate) fn listed(&self, rng: &mut StdRng) -> Vec<Fact> {
+        let codes = ["cn", "google", "geolocation-!cn", "category-ads-all", "telegram", "private", "test"];
+        let names: Vec<_> =
+            codes.iter().flat_map(|code| self.site_names(code, rng)).map(Fact::Name).collect();
+        let entries = PREFIXES.iter().chain(&IP_LISTS);
+        let addresses: Vec<_> = entries.flat_map(|entry| self.addresses(entry, rng)).collect();
+        names.into_iter().chain(addresses).collect()
+    }
+
+    /// One entry of a domain condition with names that it matches.
+    fn domain(&self, rng: &mut StdRng) -> (String, Vec<String>) {
+        let word = WORDS.choose(rng).unwrap();
+        let domain = DOMAINS.choose(rng).unwrap();
+        let number = rng.random_range(0..100);
+        match rng.random_range(0..6) {
+            0 => ((*word).to_owned(), vec![format!("x{word}x.plain{number}.org"), format!("a.{word}y.net")]),
+            1 => (format!("keyword:{word}"), vec![format!("k{word}{number}.words.org")]),
+            2 => (
+                format!("domain:{domain}"),
+                vec![(*domain).to_owned(), format!("w{number}.{domain}"), format!("a.b.{domain}")],
+            ),
+            3 => (format!("full:{domain}"), vec![(*domain).to_owned()]),
+            4 => {
+                let (expression, names) = REGEXPS.choose(rng).unwrap();
+                (format!("regexp:{expression}"), names.iter().map(|&name| name.to_owned()).collect())
+            }
+            _ => {
+                let entry = SITES.choose(rng).unwrap();
+                ((*entry).to_owned(), self.site_names(entry, rng))
+            }
+        }
+    }
+
+    /// Names that a geosite entry matches.
+    fn site_names(&self, entry: &str, rng: &mut StdRng) -> Vec<String> {
+        let mut parts = entry.rsplit(':').next().unwrap().split('@');
+        let code = parts.next().unwrap().to_lowercase();
+        let attributes: Vec<&str> = parts.collect();
+        let mut names = Vec::new();
+        for domain in self.sites.list(&code).expect(entry).domains() {
+            let domain = domain.unwrap();
+            if !attributes.iter().all(|attribute| domain.has_attribute(attribute)) {
+                continue;
+            }
+            match domain.kind {
+                DomainKind::Full => names.push(domain.value.to_owned()),
+                DomainKind::Suffix => {
+                    names.extend([domain.value.to_owned(), format!("www.{}", domain.value)]);
+                }
+                DomainKind::Keyword => names.push(format!("a{}b.kw.org", domain.value)),
+                DomainKind::Regexp => {}
+            }
+        }
+        let mut names: Vec<String> = names.into_iter().sample(rng, 40);
+        if attributes.is_empty() || code == "test" {
+            let listed = LISTED.iter().find(|(list, _)| *list == code);
+            names.extend(listed.into_iter().flat_map(|(_, names)| names.iter().map(|&name| name.to_owned())));
+        }
+        names
+    }
+
+    /// Addresses in the middle and at the edges of what an IP entry names.
+    fn addresses(&self, entry: &str, rng: &mut StdRng) -> Vec<Fact> {
+        let nets = if entry.starts_with(['g', 'e']) {
+            prefixes(&self.ips, entry.rsplit(':').next().unwrap())
+        } else {
+            let net = entry.parse::<IpNet>();
+            vec![net.or_else(|_| entry.parse::<IpAddr>().map(IpNet::from)).unwrap()]
+        };
+        let nets = nets.into_iter().sample(rng, 20);
+        nets.into_iter()
+            .flat_map(|net| [net.network(), net.broadcast(), inside(net, rng)])
+            .filter(|address| !address.is_unspecified() && !address.is_multicast())
+            .map(Fact::Address)
+            .collect()
+    }
+}
+
+fn prefixes(file: &GeoipFile, code: &str) -> Vec<IpNet> {
+    file.list(code).expect(code).prefixes().map(Result::unwrap).collect()
+}
+
+/// Any address of a prefix.
+fn inside(net: IpNet, rng: &mut StdRng) -> IpAddr {
+    match net {
+        IpNet::V4(net) => {
+            let host = rng.random::<u32>() & net.hostmask().to_bits();
+            Ipv4Addr::from_bits(net.network().to_bits() | host).into()
+        }
+        IpNet::V6(net) => {
+            let host = rng.random::<u128>() & net.hostmask().to_bits();
+            std::net::Ipv6Addr::from_bits(net.network().to_bits() | host).into()
+        }
+    }
+}
