@@ -29,16 +29,6 @@ impl Bits {
         }
     }
 
-    #[inline]
-    pub(crate) fn word(&self, index: usize) -> u64 {
-        self.as_slice().get(index).copied().unwrap_or(0)
-    }
-
-    #[inline]
-    pub(crate) fn contains(&self, rule: usize) -> bool {
-        contains(self.as_slice(), rule)
-    }
-
     pub(crate) fn insert(&mut self, rule: usize) {
         if let Some(word) = self.as_mut_slice().get_mut(rule / 64) {
             *word |= 1 << (rule % 64);

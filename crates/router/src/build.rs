@@ -75,7 +75,8 @@ impl Router {
             rules.into_iter().enumerate().map(|(index, spec)| rule(index, spec, &mut errors)).collect();
         match domain {
             Some(domain) if errors.is_empty() => {
-                Ok(Self { strategy, rules, words, domain, ip, source, local })
+                let (no_rule, every_rule) = (vec![0; words].into(), vec![u64::MAX; words].into());
+                Ok(Self { strategy, rules, domain, ip, source, local, no_rule, every_rule })
             }
             Some(_) | None => Err(errors),
         }

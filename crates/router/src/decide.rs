@@ -1,12 +1,12 @@
 //! The decision itself.
 
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr};
 
 use waypost_net::{DomainName, Flow, Host, Tag};
 
 use crate::{
     Process, ProcessPattern, Strategy, Way,
-    bits::{Bits, contains},
+    bits::contains,
     condition::{FlowCondition, process_holds},
     explain::{Explanation, Pass, Recorder, Silent, Trace, Verdict},
     index::{DomainRules, IpRules},
@@ -17,11 +17,13 @@ use crate::{
 pub struct Router {
     pub(crate) strategy: Strategy,
     pub(crate) rules: Box<[Rule]>,
-    pub(crate) words: usize,
     pub(crate) domain: DomainRules,
     pub(crate) ip: IpRules,
     pub(crate) source: IpRules,
     pub(crate) local: IpRules,
+    /// A row without any bit, and one with all.
+    pub(crate) no_rule: Box<[u64]>,
+    pub(crate) every_rule: Box<[u64]>,
 }
 
 /// A compiled rule.
@@ -167,38 +169,18 @@ pub enum Answer {
 }
 
 /// What one decision works with.
-struct Context<'f, 'r> {
-    flow: &'f Flow,
-    facts: &'f Facts,
+struct Context<'c> {
+    flow: &'c Flow,
+    facts: &'c Facts,
     /// Whether a name may be asked for.
     may_ask: bool,
-    /// The rules whose domain condition holds; `None` where there is no name.
-    domain_hits: Option<Bits>,
-    /// The rules whose IP condition holds.
-    ip_hits: IpHits<'r>,
+    /// The rules whose domain condition holds.
+    domain_hits: &'c [u64],
+    /// The rules whose IP condition holds, if the addresses are known.
+    ip_hits: Option<&'c [u64]>,
     /// The rules whose condition on an end of the connection holds, once one was asked for.
-    source_hits: Option<&'r [u64]>,
-    local_hits: Option<&'r [u64]>,
-}
-
-/// The rules whose IP condition holds.
-enum IpHits<'r> {
-    /// The addresses are not known.
-    Unknown,
-    /// For the one address of the target.
-    Target(&'r [u64]),
-    /// For at least one of the addresses that the target's name has.
-    Resolved(Bits),
-}
-
-impl IpHits<'_> {
-    fn known(&self) -> Option<&[u64]> {
-        match self {
-            Self::Unknown => None,
-            Self::Target(row) => Some(row),
-            Self::Resolved(bits) => Some(bits.as_slice()),
-        }
-    }
+    source_hits: Cell<Option<&'c [u64]>>,
+    local_hits: Cell<Option<&'c [u64]>>,
 }
 
 /// How one time through the rules ended.
@@ -274,13 +256,40 @@ impl Router {
         mut position: Position,
         trace: &mut T,
     ) -> Step<'r> {
-        let mut context = self.context(flow, &facts);
+        let name_bits;
+        let domain_hits = match flow.domain() {
+            Some(name) => {
+                name_bits = self.domain.hits(name);
+                name_bits.as_slice()
+            }
+            None => &self.no_rule,
+        };
+        // Names are asked for only in a pass that may ask, and answers come back to that same pass, so
+        // that no other pass ever sees the addresses.
+        let address_bits;
+        let ip_hits = match (&flow.target.host, &facts.addresses) {
+            (Host::Ip(address), _) => Some(self.ip.hits(*address)),
+            (Host::Domain(_), None) => None,
+            (Host::Domain(_), Some(addresses)) => {
+                address_bits = self.ip.hits_of_any(addresses);
+                Some(address_bits.as_slice())
+            }
+        };
+        let mut context = Context {
+            flow,
+            facts: &facts,
+            may_ask: false,
+            domain_hits,
+            ip_hits,
+            source_hits: Cell::new(None),
+            local_hits: Cell::new(None),
+        };
         loop {
             context.may_ask = match (self.strategy, position.pass) {
                 (Strategy::AsIs, _) | (Strategy::IpIfNonMatch, Pass::First) => false,
                 (Strategy::IpOnDemand, _) | (Strategy::IpIfNonMatch, Pass::Resolving) => true,
             };
-            match self.run_pass(&mut context, position, trace) {
+            match self.run_pass(&context, position, trace) {
                 PassEnd::Matched(rule) => {
                     let matched_addresses = self.matched_addresses(rule, &facts);
                     return Step::Decided(Decision { rule: Some(rule), matched_addresses });
@@ -301,81 +310,79 @@ impl Router {
         }
     }
 
-    /// Names are asked for only in a pass that may ask, and answers come back to that same pass, so
-    /// that no other pass ever sees the addresses.
-    #[inline]
-    fn context<'f>(&self, flow: &'f Flow, facts: &'f Facts) -> Context<'f, '_> {
-        let ip_hits = match (&flow.target.host, &facts.addresses) {
-            (Host::Ip(address), _) => IpHits::Target(self.ip.hits(*address)),
-            (Host::Domain(_), None) => IpHits::Unknown,
-            (Host::Domain(_), Some(addresses)) => {
-                let mut bits = Bits::none(self.words);
-                addresses.iter().for_each(|&address| bits.union(self.ip.hits(address)));
-                IpHits::Resolved(bits)
-            }
-        };
-        Context {
-            flow,
-            facts,
-            may_ask: false,
-            domain_hits: flow.domain().map(|name| self.domain.hits(name)),
-            ip_hits,
-            source_hits: None,
-            local_hits: None,
-        }
-    }
-
     /// Tries the rules from `position` on.
     #[inline]
-    fn run_pass<'r, T: Trace>(
+    fn run_pass<'r: 'c, 'c, T: Trace>(
         &'r self,
-        context: &mut Context<'_, 'r>,
+        context: &Context<'c>,
         position: Position,
         trace: &mut T,
     ) -> PassEnd<'r> {
-        let first_word = position.rule / 64;
-        for word in first_word..self.words {
-            let mut candidates = if T::EVERY_CONDITION { u64::MAX } else { self.candidates(context, word) };
-            if word == first_word {
-                candidates &= u64::MAX << (position.rule % 64);
-            }
-            while candidates != 0 {
-                let index = word * 64 + candidates.trailing_zeros() as usize;
-                candidates &= candidates - 1;
-                let Some(rule) = self.rules.get(index) else { break };
-                trace.rule(position.pass, rule);
-                match self.holds(rule, context, trace) {
-                    Outcome::Fails => trace.rule_ends(false),
-                    Outcome::Holds => {
-                        trace.rule_ends(true);
-                        return PassEnd::Matched(rule);
-                    }
-                    Outcome::Ask(question) => {
-                        trace.rule_is_tried_again();
-                        return PassEnd::Ask { rule: index, question };
-                    }
+        let mut next = position.rule;
+        let rows = self.rows(context);
+        while let Some(rule) = Self::next_candidate::<T>(&rows, next).and_then(|index| self.rules.get(index))
+        {
+            trace.rule(position.pass, rule);
+            match self.holds(rule, context, trace) {
+                Outcome::Fails => trace.rule_ends(false),
+                Outcome::Holds => {
+                    trace.rule_ends(true);
+                    return PassEnd::Matched(rule);
+                }
+                Outcome::Ask(question) => {
+                    trace.rule_is_tried_again();
+                    return PassEnd::Ask { rule: rule.index, question };
                 }
             }
+            next = rule.index + 1;
         }
         PassEnd::NoMatch
     }
 
-    /// The rules of one word that the combined indexes do not rule out.
+    /// The rows of bits that candidates are found in, all of the same length.
     #[inline]
-    fn candidates(&self, context: &Context<'_, '_>, word: usize) -> u64 {
-        let at = |row: &[u64]| row.get(word).copied().unwrap_or(0);
-        let by_domain =
-            context.domain_hits.as_ref().map_or(0, |hits| hits.word(word)) | at(&self.domain.absent);
-        let by_ip = match context.ip_hits.known() {
-            Some(hits) => at(hits) | at(&self.ip.absent),
-            None if context.may_ask => u64::MAX,
-            None => at(&self.ip.absent),
-        };
-        by_domain & by_ip
+    fn rows<'c>(&'c self, context: &Context<'c>) -> [&'c [u64]; 4] {
+        // A rule that would ask is a candidate; one that may not ask cannot hold.
+        let unknown = if context.may_ask { &*self.every_rule } else { &self.no_rule };
+        let ip_hits = context.ip_hits.unwrap_or(unknown);
+        [context.domain_hits, &self.domain.absent, ip_hits, &self.ip.absent]
+    }
+
+    /// The first rule from `from` on that the combined indexes do not rule out.
+    ///
+    /// All words are looked at before the first that is not zero is chosen: a loop of the same length
+    /// every time is predicted by the processor, one that ends early is not.
+    #[inline]
+    fn next_candidate<T: Trace>(rows: &[&[u64]; 4], from: usize) -> Option<usize> {
+        if T::EVERY_CONDITION {
+            return Some(from);
+        }
+        let [first_row, ..] = rows;
+        let words = first_row.len();
+        let start = from / 64;
+        let first = candidates(rows, start..start + 1).next()? & u64::MAX << (from % 64);
+        if first != 0 {
+            return Some(start * 64 + first.trailing_zeros() as usize);
+        }
+        let mut block = start + 1;
+        while block < words {
+            let end = words.min(block + 64);
+            let mut not_zero = 0_u64;
+            for (bit, word) in candidates(rows, block..end).enumerate() {
+                not_zero |= u64::from(word != 0) << bit;
+            }
+            if not_zero != 0 {
+                let at = block + not_zero.trailing_zeros() as usize;
+                let word = candidates(rows, at..at + 1).next()?;
+                return Some(at * 64 + word.trailing_zeros() as usize);
+            }
+            block = end;
+        }
+        None
     }
 
     /// Tries the conditions of one rule: cheap ones first, then those that may have to ask.
-    fn holds<'r, T: Trace>(&'r self, rule: &Rule, context: &mut Context<'_, 'r>, trace: &mut T) -> Outcome {
+    fn holds<'c, T: Trace>(&'c self, rule: &Rule, context: &Context<'c>, trace: &mut T) -> Outcome {
         let mut holds = true;
         for condition in &rule.conditions {
             let verdict = condition.holds(context.flow);
@@ -414,14 +421,9 @@ impl Router {
 
     /// `source` and `localIP`.
     #[inline(never)]
-    fn endpoints_hold<'r, T: Trace>(
-        &'r self,
-        rule: &Rule,
-        context: &mut Context<'_, 'r>,
-        trace: &mut T,
-    ) -> bool {
+    fn endpoints_hold<'r, T: Trace>(&'r self, rule: &Rule, context: &Context<'r>, trace: &mut T) -> bool {
         let flow = context.flow;
-        let (source_hits, local_hits) = (&mut context.source_hits, &mut context.local_hits);
+        let (source_hits, local_hits) = (&context.source_hits, &context.local_hits);
         let ends = [
             ("source", rule.on.source, &self.source, flow.source, source_hits, &rule.lists.source),
             ("localIP", rule.on.local, &self.local, flow.local, local_hits, &rule.lists.local),
@@ -432,8 +434,9 @@ impl Router {
                 continue;
             }
             let address = end.map(|end| waypost_net::canonical_ip(end.ip()));
-            let hits = hits.get_or_insert_with(|| address.map_or(&[], |address| rules.hits(address)));
-            let verdict = contains(hits, rule.index);
+            let row = hits.get().unwrap_or_else(|| address.map_or(&[], |address| rules.hits(address)));
+            hits.set(Some(row));
+            let verdict = contains(row, rule.index);
             if T::EVERY_CONDITION {
                 let seen = address.map(|address| {
                     rules.evidence(rule.index, address).unwrap_or_else(|| address.to_string())
@@ -445,11 +448,11 @@ impl Router {
         all
     }
 
-    fn domain_holds<T: Trace>(&self, rule: &Rule, context: &Context<'_, '_>, trace: &mut T) -> bool {
+    fn domain_holds<T: Trace>(&self, rule: &Rule, context: &Context<'_>, trace: &mut T) -> bool {
         if !rule.on.domain {
             return true;
         }
-        let verdict = context.domain_hits.as_ref().is_some_and(|hits| hits.contains(rule.index));
+        let verdict = contains(context.domain_hits, rule.index);
         if T::EVERY_CONDITION {
             let seen = match context.flow.domain() {
                 Some(name) => self.domain.evidence(rule.index, name).unwrap_or_else(|| name.to_string()),
@@ -464,7 +467,7 @@ impl Router {
     fn process_holds<T: Trace>(
         &self,
         patterns: &[ProcessPattern],
-        context: &Context<'_, '_>,
+        context: &Context<'_>,
         so_far: bool,
         trace: &mut T,
     ) -> Outcome {
@@ -483,17 +486,11 @@ impl Router {
         verdict.outcome()
     }
 
-    fn ip_holds<T: Trace>(
-        &self,
-        rule: &Rule,
-        context: &Context<'_, '_>,
-        so_far: bool,
-        trace: &mut T,
-    ) -> Outcome {
+    fn ip_holds<T: Trace>(&self, rule: &Rule, context: &Context<'_>, so_far: bool, trace: &mut T) -> Outcome {
         if !rule.on.ip {
             return Outcome::Holds;
         }
-        let verdict = match (context.ip_hits.known(), &context.flow.target.host) {
+        let verdict = match (context.ip_hits, &context.flow.target.host) {
             (Some(hits), _) => Verdict::from(contains(hits, rule.index)),
             (None, Host::Domain(name)) if context.may_ask && so_far => {
                 return Outcome::Ask(Question::Addresses(name.clone()));
@@ -508,8 +505,8 @@ impl Router {
     }
 
     #[inline(never)]
-    fn ip_evidence(&self, rule: &Rule, context: &Context<'_, '_>) -> Option<String> {
-        let addresses = match (&context.flow.target.host, context.ip_hits.known()) {
+    fn ip_evidence(&self, rule: &Rule, context: &Context<'_>) -> Option<String> {
+        let addresses = match (&context.flow.target.host, context.ip_hits) {
             (Host::Ip(address), _) => std::slice::from_ref(address),
             (Host::Domain(_), None) if context.may_ask => return None,
             (Host::Domain(_), None) => return Some("the name is not resolved in this pass".to_owned()),
@@ -532,6 +529,14 @@ impl Router {
             Some(_) | None => Vec::new(),
         }
     }
+}
+
+/// The rules of some words that the combined indexes do not rule out.
+#[inline]
+fn candidates(rows: &[&[u64]; 4], words: std::ops::Range<usize>) -> impl Iterator<Item = u64> {
+    let [domain, no_domain, ip, no_ip] = rows.map(|row| row.get(words.clone()).unwrap_or_default());
+    let columns = domain.iter().zip(no_domain).zip(ip.iter().zip(no_ip));
+    columns.map(|((domain, no_domain), (ip, no_ip))| (domain | no_domain) & (ip | no_ip))
 }
 
 impl Verdict {

@@ -100,6 +100,13 @@ impl IpRules {
         row(&self.rows, self.words, self.index.find(address).index())
     }
 
+    /// Bits of the rules whose condition holds for at least one of `addresses`.
+    pub(crate) fn hits_of_any(&self, addresses: &[IpAddr]) -> Bits {
+        let mut bits = Bits::none(self.words);
+        addresses.iter().for_each(|&address| bits.union(self.hits(address)));
+        bits
+    }
+
     /// Which lists of `rule` hold for `address`, and the range around it.
     pub(crate) fn evidence(&self, rule: usize, address: IpAddr) -> Option<String> {
         if !contains(self.hits(address), rule) {

@@ -1,7 +1,7 @@
 //! Conditions as a configuration writes them, each with facts that make it hold.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
 
@@ -53,6 +53,8 @@ pub(crate) struct Condition {
     pub(crate) value: Value,
     /// Any of these makes it hold; none for what nobody can arrange.
     pub(crate) facts: Vec<Fact>,
+    /// Some of these make it hold and some just do not.
+    pub(crate) near: Vec<Fact>,
 }
 
 /// Something about a connection.
@@ -66,6 +68,42 @@ pub(crate) enum Fact {
     User(usize),
     Inbound(usize),
     Request(Request),
+}
+
+impl Condition {
+    fn new(key: &'static str, value: Value, facts: Vec<Fact>) -> Self {
+        let near = facts.iter().flat_map(Fact::neighbours).collect();
+        Self { key, value, facts, near }
+    }
+}
+
+impl Fact {
+    /// Facts that differ as little as can be.
+    fn neighbours(&self) -> Vec<Self> {
+        match self {
+            Self::Name(name) => {
+                let parent = name.split_once('.').map_or("short", |(_, parent)| parent);
+                let names = [format!("x{name}"), format!("{name}.evil.org"), parent.to_owned()];
+                names.map(Self::Name).to_vec()
+            }
+            Self::Address(IpAddr::V4(address)) => [1, u32::MAX]
+                .map(|step| Self::Address(Ipv4Addr::from_bits(address.to_bits().wrapping_add(step)).into()))
+                .to_vec(),
+            Self::Address(IpAddr::V6(address)) => [1, u128::MAX]
+                .map(|step| Self::Address(Ipv6Addr::from_bits(address.to_bits().wrapping_add(step)).into()))
+                .to_vec(),
+            Self::Port(port) => {
+                [port.saturating_sub(1).max(1), port.saturating_add(1)].map(Self::Port).to_vec()
+            }
+            Self::Source(address) => [1, 2, u32::MAX]
+                .map(|step| Self::Source(Ipv4Addr::from_bits(address.to_bits().wrapping_add(step))))
+                .to_vec(),
+            Self::Network(_) => [Network::Tcp, Network::Udp].map(Self::Network).to_vec(),
+            Self::User(_) => (0..ACCOUNTS.len()).map(Self::User).collect(),
+            Self::Inbound(_) => (0..INBOUNDS.len()).map(Self::Inbound).collect(),
+            Self::Request(_) => EXPRESSIONS.iter().map(|(_, requests)| Self::Request(requests[0])).collect(),
+        }
+    }
 }
 
 /// What conditions are made of.
@@ -213,30 +251,34 @@ impl Vocabulary {
                 let entries: Vec<_> = (0..n_entries).map(|_| self.domain(rng)).collect();
                 let facts = entries.iter().flat_map(|(_, names)| names.iter().cloned().map(Fact::Name));
                 let facts = facts.collect();
+                let lists = entries.iter().filter_map(|(entry, _)| entry.split_once('@'));
+                let near: Vec<_> = lists.flat_map(|(list, _)| self.site_names(list, rng)).collect();
                 let entries: Vec<String> = entries.into_iter().map(|(entry, _)| entry).collect();
                 let key = if rng.random_bool(0.8) { "domain" } else { "domains" };
-                Condition { key, value: json!(entries), facts }
+                let mut condition = Condition::new(key, json!(entries), facts);
+                condition.near.extend(near.into_iter().map(Fact::Name));
+                condition
             }
             Kind::Ip => {
                 let n_plain = rng.random_range(0..4);
                 let mut entries: Vec<&str> = PREFIXES.sample(rng, n_plain).copied().collect();
                 entries.extend(IP_LISTS.sample(rng, 1.max(2 - n_plain.min(2))));
                 let facts = entries.iter().flat_map(|entry| self.addresses(entry, rng)).collect();
-                Condition { key: "ip", value: json!(entries), facts }
+                Condition::new("ip", json!(entries), facts)
             }
             Kind::Port => {
                 let (text, ports) = PORTS.choose(rng).unwrap();
                 let value = text.parse::<u16>().map_or_else(|_| json!(text), |port| json!(port));
-                Condition { key: "port", value, facts: ports.iter().map(|&port| Fact::Port(port)).collect() }
+                Condition::new("port", value, ports.iter().map(|&port| Fact::Port(port)).collect())
             }
             Kind::SourcePort => {
                 let ports = SOURCE_PORTS.choose(rng).unwrap();
-                Condition { key: "sourcePort", value: json!(ports), facts: Vec::new() }
+                Condition::new("sourcePort", json!(ports), Vec::new())
             }
             Kind::Source => {
                 let (prefix, address) = SOURCES.choose(rng).unwrap();
                 let facts = vec![Fact::Source(Ipv4Addr::from(*address))];
-                Condition { key: "source", value: json!([prefix, "10.0.0.0/8"]), facts }
+                Condition::new("source", json!([prefix, "10.0.0.0/8"]), facts)
             }
             Kind::Network => {
                 let (value, network) = if rng.random_bool(0.5) {
@@ -244,26 +286,26 @@ impl Vocabulary {
                 } else {
                     (json!("tcp"), Network::Tcp)
                 };
-                Condition { key: "network", value, facts: vec![Fact::Network(network)] }
+                Condition::new("network", value, vec![Fact::Network(network)])
             }
             Kind::User => {
                 let user = rng.random_range(0..ACCOUNTS.len());
                 let value = json!([ACCOUNTS[user].0, "nobody"]);
-                Condition { key: "user", value, facts: vec![Fact::User(user)] }
+                Condition::new("user", value, vec![Fact::User(user)])
             }
             Kind::InboundTag => {
                 let inbounds = [several(rng), several(rng)].map(|inbound| inbound % INBOUNDS.len());
                 let value = json!(inbounds.map(|inbound| INBOUNDS[inbound].0));
-                Condition { key: "inboundTag", value, facts: inbounds.map(Fact::Inbound).to_vec() }
+                Condition::new("inboundTag", value, inbounds.map(Fact::Inbound).to_vec())
             }
             Kind::Protocol => {
                 let protocols = PROTOCOLS.choose(rng).unwrap();
-                Condition { key: "protocol", value: json!(protocols), facts: vec![Fact::Request(GET)] }
+                Condition::new("protocol", json!(protocols), vec![Fact::Request(GET)])
             }
             Kind::Attrs => {
                 let (expression, requests) = EXPRESSIONS.choose(rng).unwrap();
                 let facts = requests.iter().map(|&request| Fact::Request(request)).collect();
-                Condition { key: "attrs", value: json!(expression), facts }
+                Condition::new("attrs", json!(expression), facts)
             }
         }
     }
@@ -360,7 +402,7 @@ fn inside(net: IpNet, rng: &mut StdRng) -> IpAddr {
         }
         IpNet::V6(net) => {
             let host = rng.random::<u128>() & net.hostmask().to_bits();
-            std::net::Ipv6Addr::from_bits(net.network().to_bits() | host).into()
+            Ipv6Addr::from_bits(net.network().to_bits() | host).into()
         }
     }
 }

@@ -68,6 +68,7 @@ impl RuleSet {
             rules.push(Rule { target, conditions });
         }
         let mut singles: Vec<Kind> = KINDS.repeat(N_SINGLE);
+        singles.extend([Kind::Domain, Kind::Ip].repeat(4));
         // Those that take half of everything come last.
         let broad = |kind: &Kind| {
             matches!(kind, Kind::Network | Kind::SourcePort | Kind::InboundTag | Kind::User | Kind::Protocol)
@@ -231,9 +232,10 @@ impl RuleSet {
                     self.apply(fact, &mut case, rng);
                 }
             }
-        }
-        if choice > 6 {
-            Self::change(&mut case, rng);
+            let near = rule.conditions.choose(rng).and_then(|condition| condition.near.choose(rng));
+            if let Some(fact) = near.filter(|_| choice > 6) {
+                self.apply(fact, &mut case, rng);
+            }
         }
         case.settle()
     }
@@ -277,35 +279,6 @@ impl RuleSet {
             Fact::Request(request) => {
                 case.request = Some(*request);
                 case.network = Network::Tcp;
-            }
-        }
-    }
-
-    /// What a rule should notice.
-    fn change(case: &mut Case, rng: &mut StdRng) {
-        match rng.random_range(0..7) {
-            0 => case.target.port = case.target.port.wrapping_add(1).max(1),
-            1 => case.source = Ipv4Addr::new(127, 2, 3, rng.random_range(1..10)),
-            2 => case.inbound = rng.random_range(0..INBOUNDS.len()),
-            3 => case.user = rng.random_range(0..ACCOUNTS.len()),
-            4 => case.request = None,
-            5 => case.network = if case.network == Network::Tcp { Network::Udp } else { Network::Tcp },
-            _ => {
-                case.target.host = match &case.target.host {
-                    Host::Domain(text) => match rng.random_range(0..3) {
-                        0 => name(&format!("x{text}")),
-                        1 => name(&format!("{text}.evil.org")),
-                        _ => name(text.as_str().split_once('.').map_or("short", |(_, parent)| parent)),
-                    },
-                    Host::Ip(IpAddr::V4(address)) => {
-                        let step = if rng.random() { 1 } else { u32::MAX };
-                        Host::Ip(Ipv4Addr::from_bits(address.to_bits().wrapping_add(step)).into())
-                    }
-                    Host::Ip(IpAddr::V6(address)) => {
-                        let step = if rng.random() { 1 } else { u128::MAX };
-                        Host::Ip(Ipv6Addr::from_bits(address.to_bits().wrapping_add(step)).into())
-                    }
-                };
             }
         }
     }
