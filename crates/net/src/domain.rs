@@ -126,28 +126,28 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(input: &str, expected: Result<&str, DomainError>) {
+    fn check(input: &str, expected: &Result<&str, DomainError>) {
         assert_eq!(DomainName::new(input).as_ref().map(DomainName::as_str), expected.as_ref().copied());
     }
 
     #[test]
     fn names_are_folded_to_one_form() {
-        check("example.com", Ok("example.com"));
-        check("EXAMPLE.Com.", Ok("example.com"));
-        check("a..b", Ok("a..b"));
-        check(".a", Ok(".a"));
-        check("foo_bar.com", Ok("foo_bar.com"));
-        check("bücher.example", Ok("xn--bcher-kva.example"));
+        check("example.com", &Ok("example.com"));
+        check("EXAMPLE.Com.", &Ok("example.com"));
+        check("a..b", &Ok("a..b"));
+        check(".a", &Ok(".a"));
+        check("foo_bar.com", &Ok("foo_bar.com"));
+        check("bücher.example", &Ok("xn--bcher-kva.example"));
     }
 
     #[test]
     fn what_is_no_name_is_refused() {
-        check("", Err(DomainError::Empty));
-        check(".", Err(DomainError::Empty));
-        check("a b", Err(DomainError::Character { character: ' ' }));
-        check("a\nb", Err(DomainError::Character { character: '\n' }));
-        check(&"a".repeat(254), Err(DomainError::TooLong { length: 254 }));
+        check("", &Err(DomainError::Empty));
+        check(".", &Err(DomainError::Empty));
+        check("a b", &Err(DomainError::Character { character: ' ' }));
+        check("a\nb", &Err(DomainError::Character { character: '\n' }));
+        check(&"a".repeat(254), &Err(DomainError::TooLong { length: 254 }));
         assert_eq!(DomainName::new(&"a".repeat(253)).map(|name| name.as_str().len()), Ok(253));
-        check(&"ä".repeat(5000), Err(DomainError::TooLong { length: 10_000 }));
+        check(&"ä".repeat(5000), &Err(DomainError::TooLong { length: 10_000 }));
     }
 }

@@ -3,6 +3,12 @@
 //! `cargo xtask bench` makes `target/geodata` first. Without the public lists the synthetic ones of
 //! the same size are used, and the report says so.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark stops where it cannot go on, and prints what it measures"
+)]
+
 use std::{hint::black_box, net::IpAddr, path::PathBuf, time::Duration};
 
 use criterion::{BatchSize, Criterion};

@@ -10,8 +10,8 @@ use crate::{
     UserPattern,
     bits::{Bits, words_for},
     condition::{AttributeRule, FlowCondition, UserTest, ValueTest},
-    decide::{ListConditions, ListLabels},
     index::{DomainRules, IpRules, ListInfo},
+    rule::{ListConditions, ListLabels},
 };
 
 /// Something in the rules that cannot be compiled, with its place.

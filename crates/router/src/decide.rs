@@ -2,14 +2,15 @@
 
 use std::{cell::Cell, net::IpAddr};
 
-use waypost_net::{DomainName, Flow, Host, Tag};
+use waypost_net::{Flow, Host};
 
 use crate::{
-    Process, ProcessPattern, Strategy, Way,
+    Answer, Decision, Pending, ProcessPattern, Question, Rule, Step, Strategy,
     bits::contains,
-    condition::{FlowCondition, process_holds},
+    condition::process_holds,
     explain::{Explanation, Pass, Recorder, Silent, Trace, Verdict},
     index::{DomainRules, IpRules},
+    step::{Facts, Position},
 };
 
 /// An immutable set of rules; made by [`Router::new`].
@@ -24,148 +25,6 @@ pub struct Router {
     /// A row without any bit, and one with all.
     pub(crate) no_rule: Box<[u64]>,
     pub(crate) every_rule: Box<[u64]>,
-}
-
-/// A compiled rule.
-#[derive(Debug)]
-pub struct Rule {
-    pub(crate) index: usize,
-    pub(crate) tag: Option<Tag>,
-    pub(crate) line: usize,
-    pub(crate) way: Way,
-    /// In the order in which they are tried.
-    pub(crate) conditions: Box<[FlowCondition]>,
-    pub(crate) process: Option<Box<[ProcessPattern]>>,
-    pub(crate) on: ListConditions,
-    /// What the rule's lists are called, by kind of condition.
-    pub(crate) lists: ListLabels,
-}
-
-/// Which conditions on lists a rule has.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ListConditions {
-    pub(crate) domain: bool,
-    pub(crate) ip: bool,
-    pub(crate) source: bool,
-    pub(crate) local: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct ListLabels {
-    pub(crate) domain: Box<str>,
-    pub(crate) ip: Box<str>,
-    pub(crate) source: Box<str>,
-    pub(crate) local: Box<str>,
-}
-
-impl Rule {
-    /// The position of the rule, from 0.
-    #[must_use]
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// The rule's name, if it has one.
-    #[must_use]
-    pub fn tag(&self) -> Option<&Tag> {
-        self.tag.as_ref()
-    }
-
-    /// The line of the file that the rule begins in.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Where the rule sends a connection.
-    #[must_use]
-    pub fn way(&self) -> &Way {
-        &self.way
-    }
-}
-
-/// What a step of a decision comes to.
-#[derive(Debug)]
-pub enum Step<'r> {
-    /// The decision is made.
-    Decided(Decision<'r>),
-    /// Something has to be found out first.
-    Ask(Pending<'r>),
-}
-
-/// A decision.
-#[derive(Debug, Clone)]
-pub struct Decision<'r> {
-    /// The rule whose every condition holds; `None` sends the connection to the default outbound.
-    pub rule: Option<&'r Rule>,
-    /// The addresses of the target's name that the rule's IP condition holds for. Empty if no name
-    /// was resolved for it. Whoever dials should try these first.
-    pub matched_addresses: Vec<IpAddr>,
-}
-
-/// What a decision has to know to go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// The addresses of this name.
-    Addresses(DomainName),
-    /// The process that opened the connection.
-    Process,
-}
-
-/// A decision that waits for an answer.
-#[derive(Debug)]
-pub struct Pending<'r> {
-    router: &'r Router,
-    position: Position,
-    facts: Facts,
-    question: Question,
-}
-
-/// What has been found out; a failed look-up is an empty list and is not repeated.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    addresses: Option<Vec<IpAddr>>,
-    process: Option<Option<Process>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Position {
-    pass: Pass,
-    rule: usize,
-}
-
-impl<'r> Pending<'r> {
-    /// What has to be found out.
-    #[must_use]
-    pub fn question(&self) -> &Question {
-        &self.question
-    }
-
-    /// Goes on with the addresses of the name; none if it cannot be resolved, which makes every IP
-    /// condition of this decision false. `flow` is the one that the decision began with.
-    #[must_use]
-    pub fn with_addresses(mut self, flow: &Flow, addresses: Vec<IpAddr>) -> Step<'r> {
-        self.facts.addresses = Some(addresses.into_iter().map(waypost_net::canonical_ip).collect());
-        self.router.run(flow, self.facts, self.position, &mut Silent)
-    }
-
-    /// Goes on with the process, or with `None` if it cannot be told. `flow` is the one that the
-    /// decision began with.
-    #[must_use]
-    pub fn with_process(mut self, flow: &Flow, process: Option<Process>) -> Step<'r> {
-        self.facts.process = Some(process);
-        self.router.run(flow, self.facts, self.position, &mut Silent)
-    }
-}
-
-/// The answer to a [`Question`], for [`Router::explain`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Answer {
-    /// The addresses of the name; none if it cannot be resolved.
-    Addresses(Vec<IpAddr>),
-    /// The process, if it can be told.
-    Process(Option<Process>),
 }
 
 /// What one decision works with.
@@ -249,7 +108,7 @@ impl Router {
             + self.local.index.heap_bytes()
     }
 
-    fn run<'r, T: Trace>(
+    pub(crate) fn run<'r, T: Trace>(
         &'r self,
         flow: &Flow,
         facts: Facts,

@@ -40,15 +40,19 @@ mod condition;
 mod decide;
 mod explain;
 mod index;
+mod rule;
 mod spec;
+mod step;
 
 pub use build::{BuildError, Problem};
-pub use decide::{Answer, Decision, Pending, Question, Router, Rule, Step};
+pub use decide::Router;
 pub use explain::{ConditionTrace, Explanation, Pass, RuleTrace, Verdict};
+pub use rule::Rule;
 pub use spec::{
     AttributeCondition, AttributeTest, Conditions, DomainList, IpList, Process, ProcessPattern, RuleSpec,
     Strategy, UserPattern, Way,
 };
+pub use step::{Answer, Decision, Pending, Question, Step};
 pub use waypost_geosite::EntryKind;
 
 #[cfg(doctest)]

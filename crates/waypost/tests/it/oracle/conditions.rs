@@ -101,7 +101,7 @@ impl Fact {
             Self::Network(_) => [Network::Tcp, Network::Udp].map(Self::Network).to_vec(),
             Self::User(_) => (0..ACCOUNTS.len()).map(Self::User).collect(),
             Self::Inbound(_) => (0..INBOUNDS.len()).map(Self::Inbound).collect(),
-            Self::Request(_) => EXPRESSIONS.iter().map(|(_, requests)| Self::Request(requests[0])).collect(),
+            Self::Request(_) => NEAR_REQUESTS.map(Self::Request).to_vec(),
         }
     }
 }
@@ -225,6 +225,19 @@ const EXPRESSIONS: [(&str, &[Request]); 8] = [
         &[Request { method: "OPTIONS", path: "/a%20b?q", plain_path: "/a b", ..GET }],
     ),
 ];
+/// Requests that miss an expression by little.
+const NEAR_REQUESTS: [Request; 5] = [
+    Request { path: "/apiary", plain_path: "/apiary", ..GET },
+    Request { method: "PUT", path: "/up/1", plain_path: "/up/1", headers: &[("X-Kind", "bulky")] },
+    Request { method: "PUT", path: "/down/1", plain_path: "/down/1", headers: &[("X-Kind", "bulk")] },
+    Request { method: "POST", path: "/a+b", plain_path: "/a+b", headers: &[("User-Agent", "Curl/7")] },
+    Request {
+        method: "POST",
+        path: "/b",
+        plain_path: "/b",
+        headers: &[("Accept", "text/plain"), ("x-two", "c")],
+    },
+];
 const PROTOCOLS: [&[&str]; 4] = [&["http"], &["http/1.1"], &["tls", "http/1"], &["bittorrent", "http/1.1"]];
 
 impl Vocabulary {
@@ -243,21 +256,49 @@ impl Vocabulary {
         Self { sites: GeositeFile::new(sites).unwrap(), ips: GeoipFile::new(ips).unwrap() }
     }
 
+    /// One condition for each element of the vocabulary, those that take little before those that
+    /// take more of the same.
+    pub(crate) fn catalogue(&self, rng: &mut StdRng) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        let own = |entry: String, names: &[&str]| {
+            (entry, names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        };
+        for domain in DOMAINS {
+            conditions.push(self.domain_condition(vec![own(format!("full:{domain}"), &[domain])], rng));
+        }
+        for domain in DOMAINS {
+            let names = [domain, &format!("w.{domain}"), &format!("a.b.{domain}")];
+            conditions.push(self.domain_condition(vec![own(format!("domain:{domain}"), &names)], rng));
+        }
+        for (expression, names) in REGEXPS {
+            conditions.push(self.domain_condition(vec![own(format!("regexp:{expression}"), names)], rng));
+        }
+        let (narrow, wide): (Vec<&str>, Vec<&str>) = SITES.iter().partition(|entry| entry.contains('@'));
+        for entry in narrow.into_iter().chain(wide) {
+            let names = self.site_names(entry, rng);
+            conditions.push(self.domain_condition(vec![(entry.to_owned(), names)], rng));
+        }
+        for entry in PREFIXES.iter().chain(&IP_LISTS) {
+            conditions.push(Condition::new("ip", json!([entry]), self.addresses(entry, rng)));
+        }
+        conditions.extend(EXPRESSIONS.iter().map(|(text, requests)| expression_condition(text, requests)));
+        conditions.extend(PORTS.iter().map(|(text, ports)| port_condition(text, ports)));
+        conditions.extend(SOURCES.iter().map(|(prefix, address)| source_condition(prefix, *address)));
+        for word in WORDS {
+            let names = [&*format!("x{word}x.plain.org"), &*format!("a.{word}y.net")];
+            conditions.push(self.domain_condition(vec![own(word.to_owned(), &names)], rng));
+        }
+        conditions
+    }
+
+    /// A condition by chance.
     pub(crate) fn condition(&self, kind: Kind, rng: &mut StdRng) -> Condition {
         let several = |rng: &mut StdRng| rng.random_range(1..4);
         match kind {
             Kind::Domain => {
                 let n_entries = several(rng);
-                let entries: Vec<_> = (0..n_entries).map(|_| self.domain(rng)).collect();
-                let facts = entries.iter().flat_map(|(_, names)| names.iter().cloned().map(Fact::Name));
-                let facts = facts.collect();
-                let lists = entries.iter().filter_map(|(entry, _)| entry.split_once('@'));
-                let near: Vec<_> = lists.flat_map(|(list, _)| self.site_names(list, rng)).collect();
-                let entries: Vec<String> = entries.into_iter().map(|(entry, _)| entry).collect();
-                let key = if rng.random_bool(0.8) { "domain" } else { "domains" };
-                let mut condition = Condition::new(key, json!(entries), facts);
-                condition.near.extend(near.into_iter().map(Fact::Name));
-                condition
+                let entries = (0..n_entries).map(|_| self.domain(rng)).collect();
+                self.domain_condition(entries, rng)
             }
             Kind::Ip => {
                 let n_plain = rng.random_range(0..4);
@@ -268,8 +309,7 @@ impl Vocabulary {
             }
             Kind::Port => {
                 let (text, ports) = PORTS.choose(rng).unwrap();
-                let value = text.parse::<u16>().map_or_else(|_| json!(text), |port| json!(port));
-                Condition::new("port", value, ports.iter().map(|&port| Fact::Port(port)).collect())
+                port_condition(text, ports)
             }
             Kind::SourcePort => {
                 let ports = SOURCE_PORTS.choose(rng).unwrap();
@@ -277,8 +317,7 @@ impl Vocabulary {
             }
             Kind::Source => {
                 let (prefix, address) = SOURCES.choose(rng).unwrap();
-                let facts = vec![Fact::Source(Ipv4Addr::from(*address))];
-                Condition::new("source", json!([prefix, "10.0.0.0/8"]), facts)
+                source_condition(prefix, *address)
             }
             Kind::Network => {
                 let (value, network) = if rng.random_bool(0.5) {
@@ -304,8 +343,7 @@ impl Vocabulary {
             }
             Kind::Attrs => {
                 let (expression, requests) = EXPRESSIONS.choose(rng).unwrap();
-                let facts = requests.iter().map(|&request| Fact::Request(request)).collect();
-                Condition::new("attrs", json!(expression), facts)
+                expression_condition(expression, requests)
             }
         }
     }
@@ -318,6 +356,18 @@ impl Vocabulary {
         let entries = PREFIXES.iter().chain(&IP_LISTS);
         let addresses: Vec<_> = entries.flat_map(|entry| self.addresses(entry, rng)).collect();
         names.into_iter().chain(addresses).collect()
+    }
+
+    /// A condition from entries, each with names that it matches.
+    fn domain_condition(&self, entries: Vec<(String, Vec<String>)>, rng: &mut StdRng) -> Condition {
+        let facts = entries.iter().flat_map(|(_, names)| names.iter().cloned().map(Fact::Name)).collect();
+        let lists = entries.iter().filter_map(|(entry, _)| entry.split_once('@'));
+        let near: Vec<_> = lists.flat_map(|(list, _)| self.site_names(list, rng)).collect();
+        let entries: Vec<String> = entries.into_iter().map(|(entry, _)| entry).collect();
+        let key = if rng.random_bool(0.8) { "domain" } else { "domains" };
+        let mut condition = Condition::new(key, json!(entries), facts);
+        condition.near.extend(near.into_iter().map(Fact::Name));
+        condition
     }
 
     /// One entry of a domain condition with names that it matches.
@@ -387,6 +437,21 @@ impl Vocabulary {
             .map(Fact::Address)
             .collect()
     }
+}
+
+fn port_condition(text: &str, ports: &[u16]) -> Condition {
+    let value = text.parse::<u16>().map_or_else(|_| json!(text), |port| json!(port));
+    Condition::new("port", value, ports.iter().map(|&port| Fact::Port(port)).collect())
+}
+
+fn source_condition(prefix: &str, address: [u8; 4]) -> Condition {
+    let facts = vec![Fact::Source(Ipv4Addr::from(address))];
+    Condition::new("source", json!([prefix, "10.0.0.0/8"]), facts)
+}
+
+fn expression_condition(expression: &str, requests: &[Request]) -> Condition {
+    let facts = requests.iter().map(|&request| Fact::Request(request)).collect();
+    Condition::new("attrs", json!(expression), facts)
 }
 
 fn prefixes(file: &GeoipFile, code: &str) -> Vec<IpNet> {

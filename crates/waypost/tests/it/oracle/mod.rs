@@ -40,7 +40,7 @@ use crate::{binary::Waypost, programs};
 const STRATEGIES: [&str; 3] = ["AsIs", "IPIfNonMatch", "IPOnDemand"];
 
 /// Connections through V2Ray under each strategy.
-const N_CASES: usize = 3_400;
+const N_CASES: usize = 5_000;
 
 /// Connections through the binary under each strategy.
 const N_CASES_OF_BINARY: usize = 400;

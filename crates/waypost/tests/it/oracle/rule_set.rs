@@ -20,8 +20,6 @@ use super::{
 
 /// Rules with several conditions; they come first, because they take less.
 const N_JOINED: usize = 40;
-/// Rules with one condition, for each of the kinds.
-const N_SINGLE: usize = 2;
 
 /// The outbound that takes what no rule matches.
 pub(crate) const DEFAULT: &str = "default";
@@ -67,19 +65,10 @@ impl RuleSet {
             };
             rules.push(Rule { target, conditions });
         }
-        let mut singles: Vec<Kind> = KINDS.repeat(N_SINGLE);
-        singles.extend([Kind::Domain, Kind::Ip].repeat(4));
-        // Those that take half of everything come last.
-        let broad = |kind: &Kind| {
-            matches!(kind, Kind::Network | Kind::SourcePort | Kind::InboundTag | Kind::User | Kind::Protocol)
-        };
-        singles.sort_by_key(broad);
-        for kind in singles {
-            let mut conditions = vec![vocabulary.condition(kind, rng)];
-            if broad(&kind) {
-                conditions.push(vocabulary.condition(Kind::Port, rng));
-            }
-            rules.push(Rule { target: RuleTarget::Own, conditions });
+        let own = |conditions| Rule { target: RuleTarget::Own, conditions };
+        rules.extend(vocabulary.catalogue(rng).into_iter().map(|condition| own(vec![condition])));
+        for kind in [Kind::Protocol, Kind::InboundTag, Kind::User, Kind::SourcePort, Kind::Network] {
+            rules.push(own(vec![vocabulary.condition(kind, rng), vocabulary.condition(Kind::Port, rng)]));
         }
         let mut set = Self {
             strategy,
@@ -106,12 +95,12 @@ impl RuleSet {
         let addresses = addresses.sample(rng, 160);
         for (index, address) in addresses.into_iter().enumerate() {
             let (key, name) = match index % 6 {
-                0 => (format!("domain:d{index}.hosts.test"), format!("sub.d{index}.hosts.test")),
-                1 => (format!("keyword:kw-{index}-kw"), format!("x-kw-{index}-kw.hosts.test")),
-                2 => (format!(r"regexp:^r{index}-[a-z]+\.hosts\.test$"), format!("r{index}-abc.hosts.test")),
-                3 => (format!("full:f{index}.hosts.test"), format!("f{index}.hosts.test")),
+                0 => (format!("domain:d{index}.hosts.zone"), format!("sub.d{index}.hosts.zone")),
+                1 => (format!("keyword:kw-{index}-kw"), format!("x-kw-{index}-kw.hosts.zone")),
+                2 => (format!(r"regexp:^r{index}-[a-z]+\.hosts\.zone$"), format!("r{index}-abc.hosts.zone")),
+                3 => (format!("full:f{index}.hosts.zone"), format!("f{index}.hosts.zone")),
                 4 => {
-                    let name = format!("two{index}.dns.test");
+                    let name = format!("two{index}.dns.zone");
                     let other: IpAddr = if rng.random() {
                         Ipv4Addr::new(11, 11, 11, rng.random()).into()
                     } else {
@@ -120,12 +109,12 @@ impl RuleSet {
                     self.names.insert(name, vec![other, address]);
                     continue;
                 }
-                _ => (format!("h{index}.hosts.test"), format!("h{index}.hosts.test")),
+                _ => (format!("h{index}.hosts.zone"), format!("h{index}.hosts.zone")),
             };
             self.hosts.insert(key, json!(address));
             self.hosts_names.insert(name.clone(), address);
             if index % 12 == 0 {
-                let alias = format!("alias{index}.hosts.test");
+                let alias = format!("alias{index}.hosts.zone");
                 self.hosts.insert(alias.clone(), json!(name));
                 self.hosts_names.insert(alias, address);
             }
@@ -300,7 +289,7 @@ fn joined(vocabulary: &Vocabulary, rng: &mut StdRng) -> Vec<Condition> {
     let mut conditions: Vec<_> = kinds.iter().map(|&kind| vocabulary.condition(kind, rng)).collect();
     if kinds.contains(&Kind::Domain) && has_ip {
         // Only a name that is resolved meets both.
-        conditions[0].value = json!(["domain:hosts.test", "domain:dns.test"]);
+        conditions[0].value = json!(["domain:hosts.zone", "domain:dns.zone"]);
     }
     if conditions.len() < 2 {
         conditions.push(vocabulary.condition(Kind::Port, rng));
