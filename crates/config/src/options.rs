@@ -25,6 +25,9 @@ pub enum UnknownKeys {
 pub struct Outcome {
     /// The configuration, if there is no error.
     pub config: Option<Config>,
+    /// What could be read in spite of errors: for further checks, so that all problems are reported
+    /// at once, and never to be run.
+    pub draft: Option<Config>,
     /// Errors and warnings in the order of their places.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -48,6 +51,6 @@ impl fmt::Debug for Options<'_> {
 pub fn parse(source: &Source, options: &Options<'_>) -> Outcome {
     let mut report = Report::new(source, options);
     let config = json::parse(&mut report).and_then(|root| v2ray::read(&root, &mut report));
-    let config = config.filter(|_| !report.failed());
-    Outcome { config, diagnostics: report.finish() }
+    let (config, draft) = if report.failed() { (None, config) } else { (config, None) };
+    Outcome { config, draft, diagnostics: report.finish() }
 }

@@ -80,14 +80,17 @@ const HOSTS_REGEXP_LIMIT_BYTES: usize = 1 << 20;
 #[must_use]
 pub fn load(source: &Source, options: &Options<'_>, assets: &Assets) -> Loaded {
     let outcome = waypost_config::parse(source, options);
-    let mut diagnostics = outcome.diagnostics;
+    let (mut diagnostics, mut problems) = (outcome.diagnostics, Vec::new());
     let ready = outcome.config.and_then(|config| {
-        let mut problems = Vec::new();
         let snapshot = snapshot(&config, source, assets, &mut problems);
         let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-        diagnostics.append(&mut problems);
         snapshot.filter(|_| !failed).map(|snapshot| Ready { config, snapshot })
     });
+    if let Some(draft) = &outcome.draft {
+        // What this makes is thrown away; what it finds is worth knowing in the same run.
+        drop(snapshot(draft, source, assets, &mut problems));
+    }
+    diagnostics.append(&mut problems);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     Loaded { ready, diagnostics }
 }
