@@ -18,7 +18,7 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
         LogFormat::Text => {
             report(&source, &loaded)?;
             let verdict = if errors == 0 { "can run" } else { "cannot run" };
-            print(&format!("{}: {verdict} ({errors} errors, {warnings} warnings)\n", source.name()))?;
+            print(&format!("{}: {verdict} (errors: {errors}, warnings: {warnings})\n", source.name()))?;
         }
         LogFormat::Json => drop(print(&format!("{:#}\n", loaded.to_json(&source)))?),
     }

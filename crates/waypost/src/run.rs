@@ -1,4 +1,4 @@
-use std::{process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +18,10 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     report(&source, &loaded)?;
     let Some(ready) = loaded.ready else { return Ok(ExitCode::from(EXIT_ERRORS)) };
     let level = level_filter(arguments.log_level.or(ready.config.log.level));
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match arguments.log_format {
         LogFormat::Text => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().init(),
@@ -30,10 +33,9 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(ready: Ready, grace: Duration) -> anyhow::Result<()> {
+async fn serve(Ready { config, snapshot }: Ready, grace: Duration) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let Ready { config, snapshot } = ready;
     let proxy = Proxy::start(&config, snapshot).context("cannot start")?;
     for listen in proxy.addresses() {
         info!(inbound = listen.inbound.as_deref(), address = %listen.address, "listening");
@@ -48,7 +50,6 @@ async fn serve(ready: Ready, grace: Duration) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    info!("stopped");
     Ok(())
 }
 

@@ -132,10 +132,10 @@ fn read_target(
     }
     match (outbound, balancer) {
         (Some(tag), _) => {
-            find(tag, &mut names.outbounds, "outbound", enabled, report).map(RuleTarget::Outbound)
+            Some(RuleTarget::Outbound(find(tag, &mut names.outbounds, "outbound", enabled, report)))
         }
         (None, Some(tag)) => {
-            find(tag, &mut names.balancers, "balancer", enabled, report).map(RuleTarget::Balancer)
+            Some(RuleTarget::Balancer(find(tag, &mut names.balancers, "balancer", enabled, report)))
         }
         (None, None) => {
             for name in ["outboundTag", "balancerTag"] {
@@ -150,21 +150,22 @@ fn read_target(
     }
 }
 
+/// The tag, which is reported if it names nothing; the rest of the rule is still worth a look.
 fn find(
     tag: Spanned<&str>,
     tags: &mut Tags,
     what: &str,
     enabled: bool,
     report: &mut Report<'_>,
-) -> Option<Spanned<Tag>> {
+) -> Spanned<Tag> {
     let found = Spanned::new(Tag::from(tag.value), tag.span);
     if !enabled || tags.contains(tag.value) {
         tags.mark_used(&found.value);
-        return Some(found);
+    } else {
+        report.error(tag.span, format!("there is no {what} with the tag {}", quote(tag.value)));
+        tags.suggest(tag.value, what, report);
     }
-    report.error(tag.span, format!("there is no {what} with the tag {}", quote(tag.value)));
-    tags.suggest(tag.value, what, report);
-    None
+    found
 }
 
 /// Whether the conditions hold for every connection that there can be.
