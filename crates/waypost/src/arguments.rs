@@ -82,7 +82,7 @@ pub(crate) struct Check {
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
-    /// Where the connection wants to go, such as example.com:443 or [2001:db8::1]:80.
+    /// Where the connection wants to go, such as `example.com:443` or `[2001:db8::1]:80`.
     #[arg(value_name = "HOST:PORT")]
     pub(crate) target: Target,
     /// tcp or udp.

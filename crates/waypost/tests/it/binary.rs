@@ -108,8 +108,8 @@ impl Waypost {
 
     /// Sends SIGTERM.
     pub(crate) async fn terminate(&self) {
-        let id = self.child.id().unwrap().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        let script = format!("kill -TERM {}", self.child.id().unwrap());
+        let status = Command::new("/bin/sh").args(["-c", &script]).status().await.unwrap();
         assert!(status.success());
     }
 

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::programs::say_skipped;
+
 /// Set in the inner process.
 const INSIDE: &str = "WAYPOST_TEST_NAMESPACE";
 
@@ -17,7 +19,7 @@ pub(crate) async fn entered(test: &str, addresses: &[&str]) -> bool {
         return true;
     }
     let Some(unshare) = working_unshare().await else {
-        eprintln!("SKIPPED: {test}: this system makes no network namespaces, or has no `ip`");
+        say_skipped(test, "this system makes no network namespaces, or has no `ip`");
         return false;
     };
     let mut script = "ip link set lo up".to_owned();
