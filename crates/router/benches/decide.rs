@@ -36,7 +36,7 @@ fn shared(path: &str) -> PathBuf {
 }
 
 fn domains(criterion: &mut Criterion) {
-    let Some((file, bytes)) = ["geosite.dat", "synthetic/geosite.dat"].iter().find_map(|name| {
+    let Some((file, bytes)) = ["geosite.dat", "synthetic-geosite.dat"].iter().find_map(|name| {
         let bytes = std::fs::read(workspace().join("target/geodata").join(name)).ok()?;
         Some((GeositeFile::new(bytes.clone()).expect("a geosite file"), bytes))
     }) else {
@@ -171,7 +171,7 @@ fn distinct_keys(file: &GeositeFile) -> usize {
 
 fn addresses(criterion: &mut Criterion) {
     let Ok(bytes) = std::fs::read(shared("mmdb/iptoasn-country.mmdb"))
-        .or_else(|_| std::fs::read(workspace().join("target/geodata/synthetic/country.mmdb")))
+        .or_else(|_| std::fs::read(workspace().join("target/geodata/synthetic-country.mmdb")))
     else {
         println!("SKIPPED: no country database; run `cargo xtask bench`");
         return;
@@ -194,17 +194,29 @@ fn addresses(criterion: &mut Criterion) {
 
     let mut rng = StdRng::seed_from_u64(2);
     let v4: Vec<IpAddr> = (0..20_000).map(|_| IpAddr::V4(rng.random::<u32>().into())).collect();
-    // Random IPv6 addresses are nearly all unassigned: these lie in a random prefix of the database.
     let v6_prefixes: Vec<_> = prefixes.values().flatten().filter(|net| net.addr().is_ipv6()).collect();
-    let v6: Vec<IpAddr> = (0..20_000)
+    let mut inside = |index: usize| {
+        let IpAddr::V6(first) = v6_prefixes[index].network() else { unreachable!("filtered above") };
+        IpAddr::V6((first.to_bits() | u128::from(rng.random::<u64>())).into())
+    };
+    // Random IPv6 addresses are nearly all unassigned. These lie in prefixes of the database: once in
+    // each equally often, which is the worst case, and once as often as a prefix has addresses.
+    let mut picks = StdRng::seed_from_u64(3);
+    let any_prefix: Vec<IpAddr> =
+        (0..20_000).map(|_| inside(picks.random_range(0..v6_prefixes.len()))).collect();
+    let mut total = 0.0;
+    let sizes = v6_prefixes.iter().map(|net| {
+        total += 0.5_f64.powi(i32::from(net.prefix_len()));
+        total
+    });
+    let sizes: Vec<f64> = sizes.collect();
+    let any_address: Vec<IpAddr> = (0..20_000)
         .map(|_| {
-            let IpAddr::V6(first) = v6_prefixes[rng.random_range(0..v6_prefixes.len())].network() else {
-                unreachable!()
-            };
-            IpAddr::V6((first.to_bits() | u128::from(rng.random::<u64>())).into())
+            let pick = picks.random::<f64>() * total;
+            inside(sizes.partition_point(|&end| end < pick).min(v6_prefixes.len() - 1))
         })
         .collect();
-    for (name, addresses) in [("v4", v4), ("v6", v6)] {
+    for (name, addresses) in [("v4", v4), ("v6, any address", any_address), ("v6, any prefix", any_prefix)] {
         let mut hosts: Vec<Host> = addresses.into_iter().map(Host::Ip).collect();
         println!("ip/{name}: {} of {} addresses match", matches(&router, &hosts), hosts.len());
         bench_decisions(criterion, &format!("ip/all countries {name}"), &router, &mut hosts);

@@ -187,8 +187,9 @@ fn rule(index: usize, spec: RuleSpec<'_>, errors: &mut Vec<BuildError>) -> Rule 
     if let Some(attributes) = conditions.attributes {
         compiled.push(FlowCondition::Attributes(attribute_rules(index, attributes, errors)));
     }
-    let process = conditions.process.map(Into::into);
-    Rule { index, tag, line, way, conditions: compiled.into(), process, on, lists }
+    let process: Option<Box<[_]>> = conditions.process.map(Into::into);
+    let only_lists = compiled.is_empty() && process.is_none() && !on.source && !on.local;
+    Rule { index, tag, line, way, conditions: compiled.into(), process, on, only_lists, lists }
 }
 
 fn domain_labels(lists: Option<&[DomainList<'_>]>) -> Box<str> {

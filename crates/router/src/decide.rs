@@ -241,7 +241,12 @@ impl Router {
     }
 
     /// Tries the conditions of one rule: cheap ones first, then those that may have to ask.
+    #[inline]
     fn holds<'c, T: Trace>(&'c self, rule: &Rule, context: &Context<'c>, trace: &mut T) -> Outcome {
+        // A candidate's domain condition holds, and its IP condition too if the addresses are known.
+        if !T::EVERY_CONDITION && rule.only_lists && context.ip_hits.is_some() {
+            return Outcome::Holds;
+        }
         let mut holds = true;
         for condition in &rule.conditions {
             let verdict = condition.holds(context.flow);

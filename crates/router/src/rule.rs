@@ -15,6 +15,8 @@ pub struct Rule {
     pub(crate) conditions: Box<[FlowCondition]>,
     pub(crate) process: Option<Box<[ProcessPattern]>>,
     pub(crate) on: ListConditions,
+    /// Whether conditions on the target's name and address are all there are.
+    pub(crate) only_lists: bool,
     /// What the rule's lists are called, by kind of condition.
     pub(crate) lists: ListLabels,
 }
