@@ -21,13 +21,18 @@ use crate::{
     process::find_process,
     relay,
     snapshot::{NoRoute, Outbound, Route, RouteAttempt, Snapshot},
+    walk::{Pace, WalkEnd, walk},
 };
 
 /// How long a rule waits for the addresses of a name.
 const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one outbound gets while others are left to try; sing-box gives a connection as much.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// When the next outbound of a plan is tried beside one that has not answered. Ten times what a
+/// distant one usually needs; a frozen one costs this much and no more.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many outbounds of a plan are dialled at a time.
+const DIALS_ABREAST: usize = 3;
 
 /// What all attempts of a connection get together; V2Ray gives a single one 16 seconds.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -293,29 +298,22 @@ async fn dial<'s>(
     route: &Route<'s>,
 ) -> Result<(RouteAttempt<'s>, Dialed), (RouteAttempt<'s>, DialError)> {
     let deadline = Instant::now() + DIAL_TIMEOUT;
-    let mut attempt = route.first;
-    let mut others = route.others.iter();
-    loop {
-        let next = others.next().copied();
-        let own_deadline =
-            if next.is_some() { deadline.min(Instant::now() + ATTEMPT_TIMEOUT) } else { deadline };
-        let Outbound { tag, dialer } = attempt.outbound;
-        let dialled =
-            dialer.dial(&flow.target, &decision.matched_addresses, snapshot.resolver(), own_deadline).await;
-        let error = match dialled {
-            Ok(dialed) => return Ok((attempt, dialed)),
-            Err(error) => error,
-        };
-        let Some(next) =
-            next.filter(|_| !matches!(error, DialError::Blackholed { .. }) && Instant::now() < deadline)
-        else {
-            return Err((attempt, error));
-        };
-        debug!(
-            target = %flow.target, outbound = tag.as_deref(), error = %Chain(&error),
-            "trying the next outbound"
-        );
-        attempt = next;
+    let pace = Pace { patience: PATIENCE, abreast: DIALS_ABREAST, deadline };
+    let attempt = |number: usize| async move {
+        let Outbound { tag, dialer } = route.attempt(number).outbound;
+        let prefer = &decision.matched_addresses;
+        let dialled = dialer.dial(&flow.target, prefer, snapshot.resolver(), deadline).await;
+        if let Err(error) = &dialled {
+            let outbound = tag.as_deref();
+            debug!(target = %flow.target, outbound, error = %Chain(error), "an outbound failed");
+        }
+        dialled
+    };
+    let is_final = |error: &DialError| matches!(error, DialError::Blackholed { .. });
+    match walk(route.others.len(), pace, attempt, is_final).await {
+        WalkEnd::Reached(number, dialed) => Ok((route.attempt(number), dialed)),
+        WalkEnd::Failed(number, error) => Err((route.attempt(number), error)),
+        WalkEnd::TooLate(number) => Err((route.attempt(number), DialError::TooLate { limit: DIAL_TIMEOUT })),
     }
 }
 

@@ -15,6 +15,7 @@ mod listener;
 mod process;
 mod relay;
 mod snapshot;
+mod walk;
 mod wire_io;
 
 pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections};

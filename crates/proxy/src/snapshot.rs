@@ -42,6 +42,13 @@ pub struct Route<'s> {
     pub others: Vec<RouteAttempt<'s>>,
 }
 
+impl<'s> Route<'s> {
+    /// An attempt by its place: 0 is the first one; a number beyond the last means the first, too.
+    pub(crate) fn attempt(&self, number: usize) -> RouteAttempt<'s> {
+        number.checked_sub(1).and_then(|other| self.others.get(other)).copied().unwrap_or(self.first)
+    }
+}
+
 /// An outbound of a route.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteAttempt<'s> {

@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use waypost_dns::ResolveError;
 use waypost_net::Host;
@@ -81,6 +81,12 @@ pub enum DialError {
         /// What it said.
         source: ClientError,
     },
+    /// No outbound of a plan had connected when the time was up.
+    #[error("nothing was connected within {limit:?}")]
+    TooLate {
+        /// What all attempts had together.
+        limit: Duration,
+    },
     /// The outbound swallows connections; see
     /// [`ClientStream::answer_blackhole`](crate::ClientStream::answer_blackhole).
     #[error("the outbound is a blackhole")]
@@ -114,9 +120,10 @@ impl DialError {
             Self::Refused { .. } => DialFailure::Refused,
             Self::NetworkUnreachable { .. } => DialFailure::NetworkUnreachable,
             Self::HostUnreachable { .. } | Self::Resolve(_) | Self::NoAddress => DialFailure::HostUnreachable,
-            Self::ResolveTimeout | Self::ConnectTimeout { .. } | Self::HandshakeTimeout { .. } => {
-                DialFailure::Timeout
-            }
+            Self::ResolveTimeout
+            | Self::ConnectTimeout { .. }
+            | Self::HandshakeTimeout { .. }
+            | Self::TooLate { .. } => DialFailure::Timeout,
             Self::Blackholed { .. } => DialFailure::NotAllowed,
             Self::Proxy { source, .. } => proxy_failure(source),
             Self::Connect { .. }

@@ -27,8 +27,9 @@ const TAGS: [&str; 4] = ["us1", "jp1", "jp2", "hk1"];
 /// An address of the list `cn` of the test data.
 const CN_ADDRESS: &str = "1.80.5.5";
 
-/// How long a connection may take when a node hangs: one attempt of 5 seconds and some room.
-const HANGING_LIMIT: Duration = Duration::from_secs(15);
+/// How long all connections may take while a node hangs: the second after which the next member is
+/// tried beside it, and room for a busy machine.
+const HANGING_LIMIT: Duration = Duration::from_secs(4);
 
 struct Seed {
     waypost: Waypost,
