@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: everything that must pass before a change is merged.
 
+use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -71,8 +72,8 @@ fn run_step(step: Step) -> Result<()> {
         }
         Step::Tidy => tidy::run(),
         Step::Build => quietly(cargo(&["build", "--workspace"])?),
-        Step::Test if has_nextest()? => visibly(cargo(&["nextest", "run", "--workspace"])?),
-        Step::Test => visibly(cargo(&["test", "--workspace", "--all-targets"])?),
+        Step::Test if has_nextest()? => test(cargo(&["nextest", "run", "--workspace"])?),
+        Step::Test => test(cargo(&["test", "--workspace", "--all-targets"])?),
         Step::Doctest => visibly(cargo(&["test", "--workspace", "--doc"])?),
         Step::Doc => {
             let mut command = cargo(&["doc", "--workspace", "--no-deps"])?;
@@ -81,6 +82,21 @@ fn run_step(step: Step) -> Result<()> {
         }
         Step::Alone => check_each_alone(),
     }
+}
+
+/// Runs the tests and lists those that could check nothing: a runner may not show what a test that
+/// passed has said.
+fn test(mut runner: Command) -> Result<()> {
+    let log = workspace::root()?.join("target/skipped-tests.log");
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    }
+    fs::write(&log, "").with_context(|| format!("cannot write `{}`", log.display()))?;
+    runner.env("WAYPOST_SKIP_LOG", &log);
+    visibly(runner)?;
+    let skipped = fs::read_to_string(&log).with_context(|| format!("cannot read `{}`", log.display()))?;
+    print!("{}", if skipped.is_empty() { "No test was skipped.\n" } else { &skipped });
+    Ok(())
 }
 
 fn check_each_alone() -> Result<()> {

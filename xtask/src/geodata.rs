@@ -164,7 +164,8 @@ mod tests {
     fn builds_the_community_list_to_the_byte() {
         let folder = workspace::root().unwrap().join("../shared/data");
         let Ok(expected) = std::fs::read_to_string(folder.join("geosite.dat.sha256")) else {
-            eprintln!("SKIPPED: {} is not here", folder.display());
+            let why = format!("{} is not here", folder.display());
+            waypost_testkit::say_skipped("builds_the_community_list_to_the_byte", &why);
             return;
         };
         let bytes = geosite_of_folder(&folder.join("domain-list-community")).unwrap();

@@ -13,6 +13,15 @@ use waypost_net::{DomainName, Host};
 
 use crate::build::{AssetError, Assets};
 
+impl From<AssetError> for InspectError {
+    fn from(error: AssetError) -> Self {
+        match error {
+            AssetError::NotFound { file, folders } => Self::NotFound { name: file, folders },
+            error @ (AssetError::Io { .. } | AssetError::TooLarge { .. }) => Self::Asset(error),
+        }
+    }
+}
+
 /// A geo file of a kind that was recognised.
 #[derive(Debug)]
 pub struct GeoFile {
@@ -50,9 +59,17 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InspectError {
+    /// There is no file of that name.
+    #[error("there is no file `{name}`, neither here nor in {}", .folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "))]
+    NotFound {
+        /// What was looked for.
+        name: Box<str>,
+        /// The asset folders.
+        folders: Vec<PathBuf>,
+    },
     /// It cannot be read.
     #[error(transparent)]
-    Asset(#[from] AssetError),
+    Asset(AssetError),
     /// It is neither kind of .dat file, or broken.
     #[error("`{}` is neither a geosite nor a geoip file: {error}", .path.display())]
     Dat {

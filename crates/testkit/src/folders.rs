@@ -20,7 +20,7 @@ pub fn shared_dir() -> Option<PathBuf> {
 pub fn skip_without_shared(test_name: &str) -> Option<PathBuf> {
     let shared = shared_dir();
     if shared.is_none() {
-        eprintln!("SKIPPED: {test_name} needs the folder `shared` beside the workspace");
+        crate::say_skipped(test_name, "there is no folder `shared` beside the workspace");
     }
     shared
 }

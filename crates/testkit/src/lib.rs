@@ -8,18 +8,19 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stderr,
     reason = "helpers run in tests only, where a panic is the way to fail"
 )]
 
 mod folders;
 mod origin;
 mod peer;
+mod skipped;
 mod socks5_node;
 
 pub use folders::{shared_dir, skip_without_shared, workspace_root};
 pub use origin::{EchoServer, HttpOrigin};
 pub use peer::{refused_address, tcp_pair};
+pub use skipped::say_skipped;
 pub use socks5_node::{Behaviour, Seen, Socks5Node};
 
 /// A generator that gives the same numbers in every run.

@@ -15,7 +15,8 @@ fn shared_data(folder: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: {} is not here", path.display());
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    waypost_testkit::say_skipped(&test, &format!("{} is not here", path.display()));
     None
 }
 

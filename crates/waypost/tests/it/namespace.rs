@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::programs::say_skipped;
+use waypost_testkit::say_skipped;
 
 /// Set in the inner process.
 const INSIDE: &str = "WAYPOST_TEST_NAMESPACE";

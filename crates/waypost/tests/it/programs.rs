@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    io::Write,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -37,12 +36,7 @@ pub(crate) async fn require_pysocks(test: &str) -> Option<PathBuf> {
 pub(crate) fn skip(test: &str, why: &str) {
     let must_be_there = variable("CI_REQUIRE_PEERS").is_some_and(|value| value == "1");
     assert!(!must_be_there, "{test}: {why}, and CI_REQUIRE_PEERS=1 asks for it");
-    say_skipped(test, why);
-}
-
-/// Says that `test` checks nothing, even where the output of tests that pass is not shown.
-pub(crate) fn say_skipped(test: &str, why: &str) {
-    std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes()).unwrap();
+    waypost_testkit::say_skipped(test, why);
 }
 
 #[expect(clippy::disallowed_methods, reason = "where programs are, and whether they must be, is told so")]
