@@ -9,7 +9,7 @@ use waypost_net::{DomainName, Flow, Tag};
 use waypost_router::{Answer, ConditionTrace, Explanation, Pass, Question, RuleTrace, Verdict};
 
 use crate::{
-    engine::rule_label,
+    serve::rule_label,
     snapshot::{NoRoute, Snapshot, Why},
 };
 

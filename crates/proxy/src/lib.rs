@@ -14,6 +14,7 @@ mod limits;
 mod listener;
 mod process;
 mod relay;
+mod serve;
 mod snapshot;
 mod walk;
 mod wire_io;
