@@ -219,22 +219,24 @@ impl Router {
         let [first_row, ..] = rows;
         let words = first_row.len();
         let start = from / 64;
-        let first = candidates(rows, start..start + 1).next()? & u64::MAX << (from % 64);
-        if first != 0 {
-            return Some(start * 64 + first.trailing_zeros() as usize);
-        }
-        let mut block = start + 1;
+        // The rules of the first word that are still to come.
+        let mut ahead = u64::MAX << (from % 64);
+        let mut block = start;
         while block < words {
             let end = words.min(block + 64);
             let mut not_zero = 0_u64;
+            let mut mask = ahead;
             for (bit, word) in candidates(rows, block..end).enumerate() {
-                not_zero |= u64::from(word != 0) << bit;
+                not_zero |= u64::from(word & mask != 0) << bit;
+                mask = u64::MAX;
             }
             if not_zero != 0 {
                 let at = block + not_zero.trailing_zeros() as usize;
-                let word = candidates(rows, at..at + 1).next()?;
+                let mask = if at == block { ahead } else { u64::MAX };
+                let word = candidates(rows, at..at + 1).next()? & mask;
                 return Some(at * 64 + word.trailing_zeros() as usize);
             }
+            ahead = u64::MAX;
             block = end;
         }
         None
