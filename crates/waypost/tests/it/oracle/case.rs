@@ -157,15 +157,16 @@ impl Case {
         let head = datagram.len();
         datagram.extend_from_slice(b"who");
         let mut answer = vec![0; 2048];
-        // V2Ray loses one datagram in a hundred.
-        let length = loop {
+        // V2Ray loses one datagram in a hundred, and may give one client the answer to another.
+        loop {
             socket.send_to(&datagram, inbound).await?;
-            if let Ok(received) = timeout(RESEND_AFTER, socket.recv_from(&mut answer)).await {
-                break received?.0;
+            let Ok(received) = timeout(RESEND_AFTER, socket.recv_from(&mut answer)).await else { continue };
+            let body = answer.get(head..received?.0).unwrap_or_default();
+            match parse_answer(&String::from_utf8_lossy(body)) {
+                Ok(answer) if answer.target == self.target.to_string() => return Ok(answer),
+                Ok(_) | Err(_) => {}
             }
-        };
-        let body = answer.get(head..length).unwrap_or_default();
-        parse_answer(&String::from_utf8_lossy(body))
+        }
     }
 }
 

@@ -92,18 +92,18 @@ async fn ten_thousand_connections_go_where_v2ray_sends_them() {
         let ours = surroundings.ours();
         let mut differences = Vec::new();
         let mut rules_seen = BTreeSet::new();
-        for (case, told) in cases.iter().zip(&told) {
-            let flow = case.flow(told.source_port);
-            let verdict = ours.decide(&flow).await;
-            rules_seen.insert(verdict.rule);
-            let theirs = told.answer.as_ref().map(|answer| answer.node.as_str());
-            if !theirs.as_ref().is_ok_and(|&node| verdict.allowed.contains(node)) {
-                let explanation = ours.explain(&flow).await;
-                differences.push(format!(
-                    "{case:?}\n  V2Ray: {theirs:?}\n  Waypost: {:?}\n{explanation}",
-                    verdict.allowed
-                ));
+        for (case, told) in cases.iter().zip(told) {
+            let mut told = told;
+            let mut difference = ours.difference(case, &told).await;
+            if difference.is_some() && case.network == Network::Udp {
+                // V2Ray 4.34 now and then mixes datagrams up under load. A rule that decides otherwise
+                // decides so again.
+                eprintln!("asked again, alone: {case:?}, V2Ray said {:?}", told.answer);
+                told = case.make(v2ray.addresses[INBOUNDS[case.inbound].0]).await;
+                difference = ours.difference(case, &told).await;
             }
+            rules_seen.insert(ours.decide(&case.flow(told.source_port)).await.rule);
+            differences.extend(difference);
         }
         let (n_rules, n_seen) = (surroundings.rules.len(), rules_seen.len());
         let n_udp = cases.iter().filter(|case| case.network == Network::Udp).count();

@@ -15,7 +15,10 @@ use waypost_proxy::{
 use waypost_router::{Decision, Question, Step};
 use waypost_testkit::seeded_rng;
 
-use super::rule_set::RuleSet;
+use super::{
+    case::{Case, Told},
+    rule_set::RuleSet,
+};
 
 /// A router with the answers to what it asks.
 pub(crate) struct Ours<'a> {
@@ -62,6 +65,18 @@ impl<'a> Ours<'a> {
         let attempts = std::iter::once(&route.first).chain(&route.others);
         let allowed = attempts.map(|attempt| attempt.outbound.tag.as_ref().unwrap().to_string()).collect();
         Verdict { allowed, rule: decision.rule.map(|rule| rule.index()), asked_outside }
+    }
+
+    /// What V2Ray made of a connection and what this router makes of it, where the two differ.
+    pub(crate) async fn difference(&self, case: &Case, told: &Told) -> Option<String> {
+        let flow = case.flow(told.source_port);
+        let verdict = self.decide(&flow).await;
+        let theirs = told.answer.as_ref().map(|answer| answer.node.as_str());
+        if theirs.as_ref().is_ok_and(|&node| verdict.allowed.contains(node)) {
+            return None;
+        }
+        let explanation = self.explain(&flow).await;
+        Some(format!("{case:?}\n  V2Ray: {theirs:?}\n  Waypost: {:?}\n{explanation}", verdict.allowed))
     }
 
     async fn addresses(&self, name: &DomainName) -> Vec<IpAddr> {
