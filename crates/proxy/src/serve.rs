@@ -177,7 +177,8 @@ async fn decide<'s>(snapshot: &'s Snapshot, flow: &Flow) -> Decision<'s> {
     }
 }
 
-/// Walks the route until an outbound connects. A blackhole ends the walk: it is meant.
+/// Walks the route until an outbound connects. A blackhole that was chosen ends the walk, because it
+/// is meant; one that only comes next in a plan is an outbound that cannot carry the connection.
 async fn dial<'s>(
     snapshot: &Snapshot,
     flow: &Flow,
@@ -196,7 +197,7 @@ async fn dial<'s>(
         }
         dialled
     };
-    let is_final = |error: &DialError| matches!(error, DialError::Blackholed { .. });
+    let is_final = |number, error: &DialError| number == 0 && matches!(error, DialError::Blackholed { .. });
     match walk(route.others.len(), pace, attempt, is_final).await {
         WalkEnd::Reached(number, dialed) => Ok((route.attempt(number), dialed)),
         WalkEnd::Failed(number, error) => Err((route.attempt(number), error)),

@@ -35,12 +35,12 @@ pub(crate) enum WalkEnd<T, E> {
 ///
 /// An attempt that fails is followed by the next at once. One that takes longer than the patience
 /// stays in the race, and the next starts beside it; the first to succeed wins and the rest are
-/// dropped. `is_final` tells errors after which nothing else is to be tried.
+/// dropped. `is_final` tells, of an attempt's number and error, whether nothing else is to be tried.
 pub(crate) async fn walk<T, E, F>(
     last: usize,
     pace: Pace,
     attempt: impl Fn(usize) -> F,
-    is_final: impl Fn(&E) -> bool,
+    is_final: impl Fn(usize, &E) -> bool,
 ) -> WalkEnd<T, E>
 where
     F: Future<Output = Result<T, E>> + Send,
@@ -61,7 +61,7 @@ where
             Ok(reached) => return WalkEnd::Reached(number, reached),
             Err(error) => error,
         };
-        if is_final(&error) {
+        if is_final(number, &error) {
             return WalkEnd::Failed(number, error);
         }
         match others.next() {
@@ -145,7 +145,8 @@ mod tests {
                 abreast: 3,
                 deadline: begin + Duration::from_millis(1000),
             };
-            let end = walk(acts.len() - 1, pace, attempt, |error| *error == "forbidden").await;
+            let is_final = |number: usize, error: &&str| number == 0 && *error == "forbidden";
+            let end = walk(acts.len() - 1, pace, attempt, is_final).await;
             let at = begin.elapsed().as_millis();
             (end, at, started.into_inner().unwrap())
         })
@@ -197,5 +198,11 @@ mod tests {
     fn a_final_error_ends_the_walk() {
         let (end, at, started) = run(&[Act::Forbid(5), Act::Reach(1)]);
         assert_eq!((end, at, started), (WalkEnd::Failed(0, "forbidden"), 5, vec![(0, 0)]));
+    }
+
+    #[test]
+    fn what_is_final_for_the_first_does_not_end_the_others() {
+        let expected = (WalkEnd::Reached(0, ()), 300, vec![(0, 0), (1, 100), (2, 105)]);
+        assert_eq!(run(&[Act::Reach(300), Act::Forbid(5), Act::Hang]), expected);
     }
 }
