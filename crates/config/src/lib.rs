@@ -27,12 +27,14 @@
 #![deny(missing_docs)]
 
 mod diagnostic;
+mod duration;
 mod json;
 pub mod keys;
 pub mod model;
 mod nearest;
 mod object;
 mod options;
+mod probe_url;
 mod render;
 mod report;
 mod source;
@@ -40,12 +42,12 @@ mod span;
 mod v2ray;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use keys::key_tables;
 pub use nearest::nearest;
 pub use options::{Options, Outcome, UnknownKeys, parse};
 pub use render::{DiagnosticRecord, Style, render};
 pub use source::{Position, Source, SourceError};
 pub use span::{Span, Spanned};
+pub use v2ray::key_tables;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

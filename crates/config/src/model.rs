@@ -3,11 +3,17 @@
 //! Values that a later stage may have to complain about (an unknown tag, a geosite code that no
 //! file has) carry the place they came from.
 
+mod load_balance;
+
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use waypost_net::{Host, Networks, PortRange, PortSet, Secret, Tag};
 
+pub use self::load_balance::{
+    DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
+    OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
+};
 use crate::{Span, Spanned};
 
 /// A whole configuration, valid in itself: every tag that is named exists, no tag is given twice.
@@ -152,6 +158,8 @@ pub enum OutboundProtocol {
     Socks(Vec<ProxyServer>),
     /// `http`: through HTTP proxies by CONNECT; never empty.
     Http(Vec<ProxyServer>),
+    /// `loadbalance`: through one of other outbounds.
+    LoadBalance(Box<LoadBalance>),
 }
 
 /// `freedom.domainStrategy`: who resolves the name that is dialled.

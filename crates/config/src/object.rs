@@ -1,3 +1,5 @@
+use std::{fmt, ops::RangeInclusive};
+
 use crate::{
     Span, Spanned, UnknownKeys,
     json::{Kind, Member, Number, Value, part_of},
@@ -68,6 +70,14 @@ impl<'a> Object<'a> {
         }
         field.expected("`true` or `false`", report);
         None
+    }
+
+    /// A whole number in `range`.
+    pub(crate) fn count<T>(&self, name: &str, range: RangeInclusive<T>, report: &mut Report<'_>) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + fmt::Display,
+    {
+        self.get(name)?.count(range, report)
     }
 
     /// The elements of an array; none if the key is absent.
@@ -178,12 +188,35 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// Whether this is an empty array, or the empty string that front ends write for one.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        self.value.text() == Some("") || self.value.items().is_some_and(<[Value]>::is_empty)
+    }
+
     pub(crate) fn text(&self, report: &mut Report<'_>) -> Option<Spanned<&'a str>> {
         let text = self.value.text();
         if text.is_none() {
             self.expected("a string", report);
         }
         text.map(|text| Spanned::new(text, self.value.span))
+    }
+
+    pub(crate) fn count<T>(&self, range: RangeInclusive<T>, report: &mut Report<'_>) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + fmt::Display,
+    {
+        let mut found = self.value.found().to_owned();
+        if let Kind::Number(Number::Unsigned(number)) = self.value.kind {
+            match T::try_from(number) {
+                Ok(count) if range.contains(&count) => return Some(count),
+                Ok(_) | Err(_) => found = number.to_string(),
+            }
+        }
+        let (least, most) = (range.start(), range.end());
+        let message =
+            format!("expected a whole number from {least} to {most} for `{}`, found {found}", self.name);
+        report.error(self.value.span, message);
+        None
     }
 
     /// Reports that the value has the wrong type.

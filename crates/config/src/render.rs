@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthChar;
 
 use crate::{Diagnostic, Severity, Source};
@@ -60,7 +62,7 @@ impl DiagnosticRecord {
 /// Writes diagnostics for people: `FILE:LINE:COLUMN: error: TEXT`, the line with a caret, help.
 ///
 /// Control characters are replaced, long lines are cut around the place, and the value of a
-/// `pass` or `password` is masked, so that the output can be pasted into a bug report.
+/// `pass` or `password` and the login of a URL are masked, so that the output can be pasted into a bug report.
 ///
 /// ```
 /// use waypost_config::{Options, Source, Style, parse, render};
@@ -155,7 +157,7 @@ fn mask_passwords(line: &str) -> String {
         if hidden {
             masked.push_str(&"*".repeat(inner.len()));
         } else {
-            masked.push_str(inner);
+            masked.push_str(&mask_login(inner));
         }
         hide_next = inner.eq_ignore_ascii_case("pass") || inner.eq_ignore_ascii_case("password");
         let closed = usize::from(behind.starts_with('"'));
@@ -164,6 +166,14 @@ fn mask_passwords(line: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// Hides the login of a URL.
+fn mask_login(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let Some(at) = rest.get(..end).and_then(|authority| authority.rfind('@')) else { return text.into() };
+    format!("{scheme}://{}{}", "*".repeat(at), rest.get(at..).unwrap_or_default()).into()
 }
 
 /// The length of a string up to the quote that closes it.
@@ -275,6 +285,8 @@ mod tests {
         );
         assert_eq!(mask_passwords(r#""pass": "ü"#), r#""pass": "**"#);
         assert_eq!(mask_passwords(r#""pass", "shown""#), r#""pass", "shown""#);
+        assert_eq!(mask_passwords(r#""url": "http://me:x@h/@""#), r#""url": "http://****@h/@""#);
+        assert_eq!(mask_passwords(r#""url": "http://me:x@y"#), r#""url": "http://****@y"#);
     }
 
     #[test]

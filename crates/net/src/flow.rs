@@ -25,6 +25,8 @@ pub struct Flow {
     pub route_domain: Option<DomainName>,
     /// HTTP attributes: `:method`, `:path` and header names in lower case.
     pub attributes: Attributes,
+    /// The rule set that the deciding rule matched by, as the file writes it, such as `geosite:netflix`.
+    pub rule_set: Option<Box<str>>,
 }
 
 impl Flow {
@@ -41,6 +43,7 @@ impl Flow {
             protocol: None,
             route_domain: None,
             attributes: Attributes::default(),
+            rule_set: None,
         }
     }
 

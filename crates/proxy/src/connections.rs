@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use waypost_net::{Network, Tag, Target};
 
-use crate::Counters;
+use crate::{Counters, dials::AttemptRecord};
 
 /// Enough that the workers of a large machine seldom meet at one lock.
 const SHARDS: usize = 16;
@@ -40,10 +40,17 @@ pub struct ConnectionInfo {
     pub user: Option<Arc<str>>,
     /// What the deciding rule is called.
     pub rule: Arc<str>,
+}
+
+/// The way that a connection takes. Until its first answer it may change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Path {
     /// The outbound that carries it.
     pub outbound: Option<Tag>,
-    /// The way to that outbound: the balancers passed, outermost first.
+    /// The way to that outbound: the groups passed, outermost first.
     pub chain: Vec<Tag>,
+    /// What was tried, in order.
+    pub attempts: Vec<AttemptRecord>,
 }
 
 /// A live connection.
@@ -59,6 +66,7 @@ pub struct Connection {
     pub counters: Arc<Counters>,
     /// Cancelled to close it.
     pub close: CancellationToken,
+    path: Mutex<Path>,
 }
 
 /// The live connections. Clones share them.
@@ -85,7 +93,7 @@ pub struct ConnectionGuard {
 impl Connections {
     /// Enters a connection.
     #[must_use]
-    pub fn insert(&self, info: ConnectionInfo) -> ConnectionGuard {
+    pub fn insert(&self, info: ConnectionInfo, path: Path) -> ConnectionGuard {
         let id = ConnectionId(self.0.entered.fetch_add(1, Ordering::Relaxed) + 1);
         let connection = Arc::new(Connection {
             id,
@@ -93,6 +101,7 @@ impl Connections {
             info,
             counters: Arc::new(Counters::default()),
             close: CancellationToken::new(),
+            path: Mutex::new(path),
         });
         self.0.live.fetch_add(1, Ordering::AcqRel);
         let key = self.shard(id).lock().insert(connection.clone());
@@ -145,6 +154,21 @@ impl Connections {
         all.len()
     }
 
+    /// Asks those connections of a group to close that go through one of these members of it; says how
+    /// many.
+    pub fn close_through(&self, group: &str, members: &[Tag]) -> usize {
+        let all = self.snapshot();
+        let concerned = all.iter().filter(|connection| {
+            let path = connection.path.lock();
+            let behind = path.chain.iter().skip_while(|tag| tag.as_str() != group);
+            // The member is the next group on the way, or else the outbound.
+            let mut behind = behind.chain(&path.outbound).skip(1);
+            path.chain.iter().any(|tag| tag.as_str() == group)
+                && behind.next().is_some_and(|member| members.contains(member))
+        });
+        concerned.map(|connection| connection.close.cancel()).count()
+    }
+
     /// Waits until there is no connection; `false` if there still are some at `deadline`.
     pub async fn wait_until_empty(&self, deadline: Instant) -> bool {
         let empty = async {
@@ -172,6 +196,18 @@ impl Connections {
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connections").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// The way that it takes now.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        self.path.lock().clone()
+    }
+
+    pub(crate) fn set_path(&self, path: Path) {
+        *self.path.lock() = path;
     }
 }
 
@@ -206,15 +242,36 @@ mod tests {
             target: "example.com:443".parse().unwrap(),
             user: None,
             rule: "default".into(),
-            outbound: Some("direct".into()),
-            chain: Vec::new(),
         }
+    }
+
+    fn through(chain: &[&str], outbound: &str) -> Path {
+        let chain = chain.iter().map(|&tag| Tag::from(tag)).collect();
+        Path { outbound: Some(Tag::from(outbound)), chain, attempts: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn those_of_a_group_are_closed_whose_member_is_gone() {
+        let table = Connections::default();
+        let paths = [
+            through(&["g"], "a"),
+            through(&["g"], "b"),
+            through(&["other"], "a"),
+            through(&["g", "inner"], "c"),
+            through(&[], "a"),
+        ];
+        let guards = paths.map(|path| table.insert(info(), path));
+        assert_eq!(table.close_through("g", &[Tag::from("a"), Tag::from("inner")]), 2);
+        let closed: Vec<bool> = guards.iter().map(|guard| guard.connection().close.is_cancelled()).collect();
+        assert_eq!(closed, [true, false, false, true, false]);
+        guards[1].connection().set_path(through(&["g"], "a"));
+        assert_eq!(guards[1].connection().path().outbound.as_deref(), Some("a"));
     }
 
     #[tokio::test]
     async fn connections_are_listed_while_they_live() {
         let table = Connections::default();
-        let mut guards: Vec<_> = (0..40).map(|_| table.insert(info())).collect();
+        let mut guards: Vec<_> = (0..40).map(|_| table.insert(info(), Path::default())).collect();
         guards.remove(7);
         let ids: Vec<u64> = table.snapshot().iter().map(|connection| connection.id.0).collect();
         assert_eq!(ids, (1..=40).filter(|&id| id != 8).collect::<Vec<_>>());
@@ -226,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn one_or_all_are_asked_to_close() {
         let table = Connections::default();
-        let guards: Vec<_> = (0..3).map(|_| table.insert(info())).collect();
+        let guards: Vec<_> = (0..3).map(|_| table.insert(info(), Path::default())).collect();
         let closed = || guards.iter().filter(|guard| guard.connection().close.is_cancelled()).count();
         assert!(table.close(guards[1].connection().id));
         assert!(!table.close(ConnectionId(99)));
@@ -240,7 +297,7 @@ mod tests {
         let table = Connections::default();
         let soon = Duration::from_secs(1);
         assert!(table.wait_until_empty(Instant::now() + soon).await);
-        let guard = table.insert(info());
+        let guard = table.insert(info(), Path::default());
         assert!(!table.wait_until_empty(Instant::now() + soon).await);
         let waiting = tokio::spawn({
             let table = table.clone();

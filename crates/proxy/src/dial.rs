@@ -61,7 +61,17 @@ impl Dialer {
             OutboundProtocol::Http(servers) => {
                 Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers)?)
             }
+            OutboundProtocol::LoadBalance(_) => return Err(DialerError::NoServer),
         }))
+    }
+
+    /// Whether the error is the outbound's own fault, and not possibly the target's.
+    pub(crate) fn is_at_fault(&self, error: &DialError) -> bool {
+        match self.0 {
+            // What dials the target itself has no fault of its own.
+            Kind::Freedom { .. } | Kind::Blackhole { .. } => false,
+            Kind::Proxy(_) => !error.is_answer(),
+        }
     }
 
     /// Connects to `target`.

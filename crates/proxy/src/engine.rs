@@ -10,7 +10,8 @@ use waypost_net::Tag;
 
 use crate::{
     BindError, BoundListener, ConnectionLimit, Connections, HandshakeSettings, bind,
-    serve::{Inbound, serve},
+    health::Health,
+    serve::{self, Inbound, serve},
     snapshot::Snapshot,
 };
 
@@ -42,11 +43,15 @@ pub enum StartError {
     /// An inbound's accounts cannot be used. A checked configuration has no such inbound.
     #[error(transparent)]
     Accounts(#[from] waypost_wire::AccountsError),
+    /// TLS for probes cannot be set up.
+    #[error("TLS for probes cannot be set up")]
+    Tls(#[from] rustls::Error),
 }
 
 #[derive(Debug)]
 struct Shared {
     snapshot: ArcSwap<Snapshot>,
+    health: Health,
     connections: Connections,
     limit: ConnectionLimit,
 }
@@ -65,10 +70,14 @@ impl Proxy {
             let shared = Arc::new(Inbound { tag, handshake });
             bound.extend(bind(inbound)?.into_iter().map(|listener| (shared.clone(), listener)));
         }
+        let (snapshot, connections) = (Arc::new(snapshot), Connections::default());
+        let stop_accepting = CancellationToken::new();
+        let health = Health::start(snapshot.clone(), connections.clone(), stop_accepting.clone())?;
         let proxy = Self {
             shared: Arc::new(Shared {
-                snapshot: ArcSwap::from_pointee(snapshot),
-                connections: Connections::default(),
+                snapshot: ArcSwap::from(snapshot),
+                health,
+                connections,
                 limit: ConnectionLimit::from_system(),
             }),
             addresses: bound
@@ -79,7 +88,7 @@ impl Proxy {
                 })
                 .collect(),
             tasks: TaskTracker::new(),
-            stop_accepting: CancellationToken::new(),
+            stop_accepting,
         };
         for (inbound, listener) in bound {
             proxy.tasks.spawn(accept(
@@ -136,7 +145,12 @@ async fn accept(
         let (shared, inbound) = (shared.clone(), inbound.clone());
         tasks.spawn(async move {
             let snapshot = shared.snapshot.load_full();
-            serve(&inbound, stream, source, &snapshot, &shared.connections).await;
+            let of_all = serve::Shared {
+                snapshot: &snapshot,
+                health: &shared.health,
+                connections: &shared.connections,
+            };
+            serve(&inbound, stream, source, of_all).await;
             drop(permit);
         });
     }

@@ -4,13 +4,15 @@ use std::{fmt, net::IpAddr};
 
 use rand::Rng;
 use serde_json::{Value, json};
-use waypost_balance::Strategy;
+use waypost_balance::{HashedKey, KeyState, Role, Strategy, Tier};
+use waypost_health::Status;
 use waypost_net::{DomainName, Flow, Tag};
 use waypost_router::{Answer, ConditionTrace, Explanation, Pass, Question, RuleTrace, Verdict};
 
 use crate::{
+    pools::View,
     serve::rule_label,
-    snapshot::{NoRoute, Snapshot, Why},
+    snapshot::{NoRoute, Route, Snapshot, WayOut, Why},
 };
 
 /// A decision with everything that led to it: the router's own record, and what became of it.
@@ -24,10 +26,10 @@ pub struct Explained {
     pub lookups: Vec<Lookup>,
     /// What the deciding rule is called; `None` if no rule matched.
     pub rule: Option<String>,
-    /// The balancer that was asked.
-    pub balancer: Option<BalancerChoice>,
+    /// The group that was asked.
+    pub group: Option<GroupChoice>,
     /// The outbounds to try, in order, or why there is none.
-    pub outbounds: Result<Vec<(Option<Tag>, Why)>, NoRoute>,
+    pub outbounds: Result<Vec<PlannedOutbound>, NoRoute>,
     /// Addresses that the deciding rule matched and that are dialled first.
     pub matched_addresses: Vec<IpAddr>,
 }
@@ -41,19 +43,52 @@ pub struct Lookup {
     pub result: Result<Vec<IpAddr>, String>,
 }
 
-/// A balancer, as far as it matters for a choice.
+/// A group, as far as it matters for a choice.
 #[derive(Debug)]
-pub struct BalancerChoice {
+pub struct GroupChoice {
     /// Its tag.
     pub tag: Tag,
     /// How it chooses.
     pub strategy: Strategy,
-    /// Whom it chooses from.
-    pub members: Vec<Tag>,
+    /// The tier that serves.
+    pub tier: Tier,
+    /// Whether the first round of probes is not over.
+    pub is_bootstrapping: bool,
+    /// The rule set that may be a part of the key.
+    pub rule_set: Option<Box<str>>,
+    /// The key that was hashed.
+    pub key: Option<HashedKey>,
+    /// Whom it chooses from, primaries first.
+    pub members: Vec<GroupMember>,
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub struct GroupMember {
+    /// Its tag.
+    pub tag: Tag,
+    /// Its tier.
+    pub tier: Tier,
+    /// What is known of it.
+    pub status: Status,
+    /// What it is for this connection; `None` if it cannot carry it.
+    pub role: Option<Role>,
+}
+
+/// An outbound of a plan.
+#[derive(Debug)]
+pub struct PlannedOutbound {
+    /// Its tag.
+    pub tag: Option<Tag>,
+    /// The groups that led to it, outermost first.
+    pub chain: Vec<Tag>,
+    /// Why it has this place.
+    pub why: Why,
 }
 
 /// Decides about `flow` by the same code that decides about connections, and keeps the record.
-/// `resolve` looks names up. The process behind the flow counts as unknown.
+/// `resolve` looks names up. The process behind the flow counts as unknown, and the members of groups
+/// as not probed yet.
 pub fn explain(
     snapshot: &Snapshot,
     flow: &Flow,
@@ -70,26 +105,58 @@ pub fn explain(
         }
         Question::Process => Answer::Process(None),
     });
-    let routed = snapshot.route(&decision, rng);
-    let balancer =
-        decision.rule.and_then(|rule| snapshot.balancer(rule.way())).map(|balancer| BalancerChoice {
-            tag: balancer.tag().clone(),
-            strategy: balancer.strategy(),
-            members: balancer.members().to_vec(),
-        });
+    let mut flow = flow.clone();
+    flow.rule_set = snapshot.router().rule_set(&decision, &flow).map(Into::into);
+    let view = snapshot.pools().first_view(tokio::time::Instant::now().into_std());
+    let way = snapshot.way_out(&decision);
+    let routed = way.clone().and_then(|way| snapshot.route_in(&view, way, &flow, &|_| 0, rng));
+    let group = way.ok().and_then(|way| group_choice(snapshot, way.0, &flow, &view, routed.as_ref().ok()));
     let outbounds = routed.map(|route| {
         let attempts = std::iter::once(route.first).chain(route.others);
-        attempts.map(|attempt| (attempt.outbound.tag.clone(), attempt.why)).collect()
+        let planned = attempts.map(|attempt| PlannedOutbound {
+            tag: attempt.outbound.tag.clone(),
+            chain: attempt.chain,
+            why: attempt.why,
+        });
+        planned.collect()
     });
     Explained {
         explanation,
         labels: snapshot.router().rules().iter().map(rule_label).collect(),
         lookups,
         rule: decision.rule.map(rule_label),
-        balancer,
+        group,
         outbounds,
         matched_addresses: decision.matched_addresses,
     }
+}
+
+fn group_choice(
+    snapshot: &Snapshot,
+    way: WayOut,
+    flow: &Flow,
+    view: &View,
+    route: Option<&Route<'_>>,
+) -> Option<GroupChoice> {
+    let (id, group, settings) = snapshot.group(way)?;
+    let standing = view.standings.get(id)?;
+    let n_primary = group.spec().primary.len();
+    let members = group.members().zip(standing.statuses()).zip(standing.roles(flow.network)).enumerate();
+    let members = members.map(|(index, ((member, status), role))| GroupMember {
+        tag: member.tag.clone(),
+        tier: if index < n_primary { Tier::Primary } else { Tier::Backup },
+        status: *status,
+        role,
+    });
+    Some(GroupChoice {
+        tag: group.tag().clone(),
+        strategy: group.spec().strategy,
+        tier: standing.tier(),
+        is_bootstrapping: standing.is_bootstrapping(),
+        rule_set: flow.rule_set.clone().filter(|_| settings.needs_rule_set),
+        key: route.and_then(|route| route.group.as_ref()).and_then(|group| group.key.clone()),
+        members: members.collect(),
+    })
 }
 
 /// What an outbound without a tag is called.
@@ -120,9 +187,8 @@ impl fmt::Display for Explained {
             Some(rule) => writeln!(f, "decided by {rule}")?,
             None => writeln!(f, "no rule matched")?,
         }
-        if let Some(BalancerChoice { tag, strategy, members }) = &self.balancer {
-            let members: Vec<&str> = members.iter().map(Tag::as_str).collect();
-            writeln!(f, "balancer {tag} ({}) chooses from {}", strategy.as_str(), members.join(", "))?;
+        if let Some(group) = &self.group {
+            group.fmt(f)?;
         }
         if !self.matched_addresses.is_empty() {
             let addresses: Vec<String> = self.matched_addresses.iter().map(ToString::to_string).collect();
@@ -130,9 +196,13 @@ impl fmt::Display for Explained {
         }
         match &self.outbounds {
             Ok(outbounds) => {
-                for (index, (tag, why)) in outbounds.iter().enumerate() {
+                for (index, PlannedOutbound { tag, chain, why }) in outbounds.iter().enumerate() {
                     let mark = if index == 0 { "=>" } else { "  " };
-                    writeln!(f, "{mark} {} ({why})", outbound_label(tag.as_ref()))?;
+                    write!(f, "{mark} {} ({why}", outbound_label(tag.as_ref()))?;
+                    for through in chain.iter().skip(1) {
+                        write!(f, ", through {through}")?;
+                    }
+                    writeln!(f, ")")?;
                 }
                 Ok(())
             }
@@ -188,20 +258,63 @@ impl Explained {
             Ok(addresses) => json!({ "name": name.as_str(), "addresses": addresses }),
             Err(error) => json!({ "name": name.as_str(), "error": error }),
         });
-        let balancer = self.balancer.as_ref().map(|BalancerChoice { tag, strategy, members }| {
-            let members: Vec<&str> = members.iter().map(Tag::as_str).collect();
-            json!({ "tag": tag.as_str(), "strategy": strategy.as_str(), "members": members })
-        });
-        let attempt =
-            |(tag, why): &(Option<Tag>, Why)| json!({ "outbound": tag.as_deref(), "why": why.to_string() });
+        let attempt = |planned: &PlannedOutbound| {
+            let chain: Vec<&str> = planned.chain.iter().map(Tag::as_str).collect();
+            json!({ "outbound": planned.tag.as_deref(), "chain": chain, "why": planned.why.to_string() })
+        };
         let outbounds: Vec<Value> = self.outbounds.iter().flatten().map(attempt).collect();
         json!({
             "network": flow.network.as_str(), "target": flow.target.to_string(),
             "rules": rules.collect::<Vec<_>>(), "lookups": lookups.collect::<Vec<_>>(), "rule": self.rule,
-            "balancer": balancer, "outbounds": outbounds,
+            "group": self.group.as_ref().map(GroupChoice::to_json), "outbounds": outbounds,
             "refused": self.outbounds.as_ref().err().map(ToString::to_string),
             "dialledFirst": self.matched_addresses,
         })
+    }
+}
+
+impl GroupChoice {
+    fn to_json(&self) -> Value {
+        let key = self.key.as_ref().map(|key| {
+            let position = format!("{:016x}", key.position);
+            json!({ "text": &*key.text, "empty": key.state == KeyState::Empty, "position": position })
+        });
+        let members = self.members.iter().map(|member| {
+            json!({
+                "tag": member.tag.as_str(), "tier": member.tier.to_string(),
+                "state": member.status.state.word(), "why": member.status.state.to_string(),
+                "delayMs": member.status.delay.map(|delay| delay.millis()),
+                "role": member.role.map(Role::word),
+            })
+        });
+        json!({
+            "tag": self.tag.as_str(), "strategy": self.strategy.as_str(), "tier": self.tier.to_string(),
+            "bootstrapping": self.is_bootstrapping, "ruleSet": self.rule_set, "key": key,
+            "members": members.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for GroupChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {} ({}), {} tier", self.tag, self.strategy, self.tier)?;
+        writeln!(f, "{}", if self.is_bootstrapping { ", members not probed yet" } else { "" })?;
+        if let Some(key) = &self.key {
+            let text = if key.state == KeyState::Empty { "(empty)" } else { &*key.text };
+            writeln!(f, "    key {text} at {:016x}", key.position)?;
+        }
+        if let Some(rule_set) = &self.rule_set {
+            writeln!(f, "    rule set {rule_set}")?;
+        }
+        for member in &self.members {
+            let role = member.role.map_or("cannot carry this network", Role::word);
+            write!(f, "    {} {}: {role}, {}", member.tier, member.tag, member.status.state)?;
+            match member.status.delay {
+                Some(delay) => writeln!(f, ", {} ms", delay.millis())?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -139,6 +139,24 @@ impl ClientStream {
         &self.rest
     }
 
+    /// Waits until the client has gone away; for ever if it has not. One that has sent something for
+    /// the target may have closed its side only.
+    pub(crate) async fn gone(&self) {
+        let ended = async {
+            loop {
+                self.stream.readable().await?;
+                match self.stream.peek(&mut [0]).await {
+                    Ok(0) if self.rest.is_empty() => return Ok(()),
+                    Ok(_) => std::future::pending::<()>().await,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        // Closed or failed: nobody waits for the answer.
+        let _how = ended.await;
+    }
+
     /// Tells the client that the connection stands; `bound` is this host's end of it. Yields the
     /// stream, and what the client sent for the target already.
     ///

@@ -6,21 +6,27 @@
 pub mod build;
 mod connections;
 mod dial;
+mod dials;
 mod engine;
 pub mod explain;
 mod handshake;
+mod health;
 pub mod inspect;
 mod limits;
 mod listener;
+mod pools;
+mod probe;
 mod process;
 mod relay;
+mod replay;
 mod serve;
 mod snapshot;
 mod walk;
 mod wire_io;
 
-pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections};
+pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections, Path};
 pub use dial::{DialError, Dialed, Dialer, DialerError};
+pub use dials::{AttemptEnd, AttemptRecord};
 pub use engine::{ListenAddress, Proxy, StartError};
 pub use handshake::{
     Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, accept_client,
@@ -28,5 +34,5 @@ pub use handshake::{
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundListener, bind};
 pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, relay};
-pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, Snapshot, Why};
+pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
 pub use waypost_net as net;

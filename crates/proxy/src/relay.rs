@@ -37,6 +37,14 @@ pub struct Counters {
     pub down: AtomicU64,
 }
 
+impl Counters {
+    /// Bytes up and bytes down.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        (self.up.load(Ordering::Relaxed), self.down.load(Ordering::Relaxed))
+    }
+}
+
 /// One end of a relay.
 #[derive(Debug)]
 pub struct Side {

@@ -8,31 +8,27 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tracing::debug;
+use waypost_balance::PlanError;
 use waypost_net::{Flow, Network, Tag};
 use waypost_router::{Decision, Question, Rule, Step};
 use waypost_wire::DialFailure;
 
 use crate::{
     Accepted, ClientStream, ConnectionInfo, Connections, DEFAULT_IDLE_TIMEOUT, DialError, Dialed,
-    HandshakeSettings, RelayEnd, Side, accept_client,
+    HandshakeSettings, Path, RelayEnd, Side, accept_client,
+    connections::Connection,
+    dials::Dials,
+    health::Health,
     process::find_process,
     relay,
-    snapshot::{NoRoute, Outbound, Route, RouteAttempt, Snapshot},
-    walk::{Pace, WalkEnd, walk},
+    relay::EndReason,
+    replay::{FirstAnswer, ReplayTerms, first_answer},
+    snapshot::{NoRoute, Route, Snapshot},
+    walk::{Pace, Walk, WalkEnd},
 };
 
 /// How long a rule waits for the addresses of a name.
 const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// When the next outbound of a plan is tried beside one that has not answered. Ten times what a
-/// distant one usually needs; a frozen one costs this much and no more.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How many outbounds of a plan are dialled at a time.
-const DIALS_ABREAST: usize = 3;
-
-/// What all attempts of a connection get together; V2Ray gives a single one 16 seconds.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the connections of one inbound share.
 #[derive(Debug)]
@@ -41,14 +37,16 @@ pub(crate) struct Inbound {
     pub(crate) handshake: HandshakeSettings,
 }
 
+/// What all connections share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) health: &'a Health,
+    pub(crate) connections: &'a Connections,
+}
+
 /// One connection from its first byte to its last.
-pub(crate) async fn serve(
-    inbound: &Inbound,
-    stream: TcpStream,
-    source: SocketAddr,
-    snapshot: &Snapshot,
-    connections: &Connections,
-) {
+pub(crate) async fn serve(inbound: &Inbound, stream: TcpStream, source: SocketAddr, shared: Shared<'_>) {
     let local = stream.local_addr().ok();
     let accepted = match accept_client(stream, &inbound.handshake).await {
         Ok(accepted) => accepted,
@@ -58,7 +56,7 @@ pub(crate) async fn serve(
         }
     };
     let Accepted { target, user, protocol, attributes, client } = accepted;
-    let flow = Flow {
+    let mut flow = Flow {
         source: Some(source),
         local,
         inbound: inbound.tag.clone(),
@@ -67,78 +65,179 @@ pub(crate) async fn serve(
         attributes,
         ..Flow::new(Network::Tcp, target)
     };
-    let decision = decide(snapshot, &flow).await;
+    let decision = decide(shared.snapshot, &flow).await;
     let rule = decision.rule.map_or_else(|| "none".to_owned(), rule_label);
-    let routed = snapshot.route(&decision, &mut thread_rng());
-    let route = match routed {
+    let route = match route(shared, &decision, &mut flow).await {
         Ok(route) => route,
         Err(error) => {
             debug!(inbound = flow.inbound.as_deref(), %source, target = %flow.target, rule, %error, "refused");
             return client.answer_failure(no_route_failure(&error)).await;
         }
     };
-    match dial(snapshot, &flow, &decision, &route).await {
-        Ok((attempt, dialed)) => {
+    carry(shared, client, source, &flow, &decision, &route, rule).await;
+}
+
+/// Finds out whom to try. A group that nobody stands in is asked once more before it refuses: one of
+/// its members may have come back a moment ago.
+async fn route<'s>(
+    shared: Shared<'s>,
+    decision: &Decision<'_>,
+    flow: &mut Flow,
+) -> Result<Route<'s>, NoRoute> {
+    let Shared { snapshot, health, .. } = shared;
+    let way = snapshot.way_out(decision)?;
+    let group = snapshot.group(way.0);
+    if let Some((_, _, settings)) = group {
+        health.touch(settings.pool);
+        if settings.needs_rule_set {
+            flow.rule_set = snapshot.router().rule_set(decision, flow).map(Into::into);
+        }
+    }
+    let load = |member| health.live(member);
+    let plan = || snapshot.route_in(&health.view(), way, flow, &load, &mut thread_rng());
+    match (plan(), group) {
+        (Err(NoRoute::Plan(PlanError::EmptyPool { .. })), Some((_, _, settings))) => {
+            health.ask(settings.pool, settings.pace.total_timeout).await;
+            plan()
+        }
+        (planned, _) => planned,
+    }
+}
+
+/// Dials and relays.
+async fn carry(
+    shared: Shared<'_>,
+    client: ClientStream,
+    source: SocketAddr,
+    flow: &Flow,
+    decision: &Decision<'_>,
+    route: &Route<'_>,
+    rule: String,
+) {
+    let dials = Dials::new(shared.snapshot, flow, decision, route, shared.health);
+    let pace = dials.pace();
+    let deadline = Instant::now() + pace.total_timeout;
+    let mut walk = Walk::new(&dials, Pace { abreast: pace.max_in_flight.get().into(), deadline });
+    let walked = tokio::select! {
+        walked = walk.next() => walked,
+        () = client.gone() => {
+            debug!(inbound = flow.inbound.as_deref(), %source, target = %flow.target, "the client went away");
+            return;
+        }
+    };
+    let (number, error) = match walked {
+        WalkEnd::Reached(number, dialed) => {
             let info = ConnectionInfo {
                 network: flow.network,
-                inbound: flow.inbound,
+                inbound: flow.inbound.clone(),
                 source,
-                target: flow.target,
-                user: flow.user,
+                target: flow.target.clone(),
+                user: flow.user.clone(),
                 rule: rule.into(),
-                outbound: attempt.outbound.tag.clone(),
-                chain: route.balancer.iter().map(|balancer| balancer.tag().clone()).collect(),
             };
-            carry(client, dialed, info, attempt, connections).await;
+            return converse(shared, client, info, (number, dialed), walk).await;
         }
-        Err((attempt, error)) => {
-            debug!(
-                inbound = flow.inbound.as_deref(), %source, target = %flow.target, rule,
-                outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
-                "not connected"
-            );
-            if let DialError::Blackholed { http_response } = error {
-                client.answer_blackhole(http_response).await;
-            } else {
-                client.answer_failure(error.failure()).await;
-            }
-        }
+        WalkEnd::Failed(number, error) => (number, error),
+        WalkEnd::TooLate(number) => (number, DialError::TooLate { limit: pace.total_timeout }),
+        WalkEnd::NoneLeft => (0, DialError::NoAddress),
+    };
+    let attempt = route.attempt(number);
+    debug!(
+        inbound = flow.inbound.as_deref(), %source, target = %flow.target, rule,
+        outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
+        attempts = %Attempts(&dials), "not connected"
+    );
+    if let DialError::Blackholed { http_response } = error {
+        client.answer_blackhole(http_response).await;
+    } else {
+        client.answer_failure(error.failure()).await;
     }
 }
 
 /// Carries bytes until the connection ends, and says what it was.
-async fn carry(
+async fn converse(
+    shared: Shared<'_>,
     client: ClientStream,
-    dialed: Dialed,
     info: ConnectionInfo,
-    attempt: RouteAttempt<'_>,
-    connections: &Connections,
+    (number, dialed): (usize, Dialed),
+    walk: Walk<'_, Dials<'_, '_>>,
 ) {
-    let guard = connections.insert(info);
+    let dials = walk.attempts();
+    let guard = shared.connections.insert(info, path(dials, number));
     let connection = guard.connection();
-    let Dialed { stream: target_stream, rest: target_rest, bound, .. } = dialed;
-    let (client_stream, client_rest) = match client.answer_success(bound).await {
+    let mut live = shared.health.carry(dials.route.attempt(number).member);
+    let (stream, rest) = match client.answer_success(dialed.bound).await {
         Ok(client) => client,
         Err(error) => {
             debug!(id = connection.id.0, %error, "the client was gone before the connection stood");
             return;
         }
     };
-    let RelayEnd { up, down, reason } = relay(
-        Side { stream: client_stream, rest: client_rest },
-        Side { stream: target_stream, rest: target_rest },
-        &connection.counters,
-        DEFAULT_IDLE_TIMEOUT,
-        &connection.close,
-    )
-    .await;
-    let info = &connection.info;
+    let client = Side { stream, rest };
+    let pace = dials.pace();
+    let answered = if pace.first_flight_replay && dials.route.group.is_some() {
+        let terms = ReplayTerms {
+            abreast: pace.max_in_flight.get().into(),
+            limit: pace.total_timeout,
+            idle: DEFAULT_IDLE_TIMEOUT,
+            counters: &connection.counters,
+            close: &connection.close,
+        };
+        first_answer(client, (number, dialed), walk, &terms).await
+    } else {
+        let target = Side { stream: dialed.stream, rest: dialed.rest };
+        FirstAnswer::Carry { number, client, target }
+    };
+    let (carrier, end) = match answered {
+        FirstAnswer::Ended(reason) => (number, relay_end(connection, reason)),
+        FirstAnswer::Carry { number: carrier, client, target } => {
+            connection.set_path(path(dials, carrier));
+            if carrier != number {
+                live = shared.health.carry(dials.route.attempt(carrier).member);
+            }
+            let end =
+                relay(client, target, &connection.counters, DEFAULT_IDLE_TIMEOUT, &connection.close).await;
+            (carrier, end)
+        }
+    };
+    drop(live);
+    log(connection, dials, carrier, end);
+}
+
+fn path(dials: &Dials<'_, '_>, number: usize) -> Path {
+    let attempt = dials.route.attempt(number);
+    Path { outbound: attempt.outbound.tag.clone(), chain: attempt.chain.clone(), attempts: dials.records() }
+}
+
+fn relay_end(connection: &Connection, reason: EndReason) -> RelayEnd {
+    let (up, down) = connection.counters.totals();
+    RelayEnd { up, down, reason }
+}
+
+fn log(connection: &Connection, dials: &Dials<'_, '_>, number: usize, end: RelayEnd) {
+    let (info, attempt) = (&connection.info, dials.route.attempt(number));
+    let group = dials.route.group.as_ref();
     debug!(
         id = connection.id.0, inbound = info.inbound.as_deref(), source = %info.source,
         target = %info.target, user = info.user.as_deref(), rule = &*info.rule,
-        outbound = info.outbound.as_deref(), reason = %attempt.why, up, down,
-        seconds = connection.start.elapsed().as_secs_f32(), end = ?reason, "connection"
+        group = group.map(|group| group.group.tag().as_str()),
+        key = group.and_then(|group| group.key.as_ref()).map(|key| &*key.text),
+        outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why,
+        attempts = %Attempts(dials), up = end.up, down = end.down,
+        seconds = connection.start.elapsed().as_secs_f32(), end = ?end.reason, "connection"
     );
+}
+
+/// What was tried, in one line.
+struct Attempts<'d>(&'d Dials<'d, 'd>);
+
+impl fmt::Display for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, record) in self.0.records().iter().enumerate() {
+            write!(f, "{}{record}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs a decision to its end, finding out what it asks for.
@@ -177,37 +276,9 @@ async fn decide<'s>(snapshot: &'s Snapshot, flow: &Flow) -> Decision<'s> {
     }
 }
 
-/// Walks the route until an outbound connects. A blackhole that was chosen ends the walk, because it
-/// is meant; one that only comes next in a plan is an outbound that cannot carry the connection.
-async fn dial<'s>(
-    snapshot: &Snapshot,
-    flow: &Flow,
-    decision: &Decision<'_>,
-    route: &Route<'s>,
-) -> Result<(RouteAttempt<'s>, Dialed), (RouteAttempt<'s>, DialError)> {
-    let deadline = Instant::now() + DIAL_TIMEOUT;
-    let pace = Pace { patience: PATIENCE, abreast: DIALS_ABREAST, deadline };
-    let attempt = |number: usize| async move {
-        let Outbound { tag, dialer } = route.attempt(number).outbound;
-        let prefer = &decision.matched_addresses;
-        let dialled = dialer.dial(&flow.target, prefer, snapshot.resolver(), deadline).await;
-        if let (Err(error), false) = (&dialled, route.others.is_empty()) {
-            let outbound = tag.as_deref();
-            debug!(target = %flow.target, outbound, error = %Chain(error), "an outbound failed");
-        }
-        dialled
-    };
-    let is_final = |number, error: &DialError| number == 0 && matches!(error, DialError::Blackholed { .. });
-    match walk(route.others.len(), pace, attempt, is_final).await {
-        WalkEnd::Reached(number, dialed) => Ok((route.attempt(number), dialed)),
-        WalkEnd::Failed(number, error) => Err((route.attempt(number), error)),
-        WalkEnd::TooLate(number) => Err((route.attempt(number), DialError::TooLate { limit: DIAL_TIMEOUT })),
-    }
-}
-
 fn no_route_failure(error: &NoRoute) -> DialFailure {
     match error {
-        NoRoute::EmptyPool(_) => DialFailure::Unavailable,
+        NoRoute::Plan(_) => DialFailure::Unavailable,
         NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
     }
 }
@@ -221,7 +292,7 @@ pub(crate) fn rule_label(rule: &Rule) -> String {
 }
 
 /// An error with all its sources.
-struct Chain<'a>(&'a dyn std::error::Error);
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

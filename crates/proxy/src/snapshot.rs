@@ -1,23 +1,31 @@
 //! What connections are decided and dialled with.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use rand::Rng;
-use waypost_balance::{Balancer, EmptyPool, Reason};
+use waypost_balance::{Context, Group, GroupId, HashedKey, PlanError, Reason, Tier};
 use waypost_dns::{Family, Resolver};
-use waypost_net::Tag;
+use waypost_health::{CheckId, MemberId};
+use waypost_net::{Flow, Tag};
 use waypost_router::{Decision, Router, Way};
 
-use crate::Dialer;
+use crate::{
+    Dialer,
+    pools::{PoolSettings, Pools, View},
+};
 
-/// An immutable set of rules, outbounds and balancers. A connection takes it once and keeps it to
+/// An immutable set of rules, outbounds and groups. A connection takes it once and keeps it to
 /// its end, so that a reload never changes what is under way.
 #[derive(Debug)]
 pub struct Snapshot {
     router: Router,
     outbounds: Box<[Outbound]>,
-    by_tag: HashMap<Tag, usize>,
-    balancers: HashMap<Tag, Balancer>,
+    by_tag: HashMap<Tag, WayOut>,
+    /// Balancers have names of their own: one may be called like an outbound.
+    balancers: HashMap<Tag, WayOut>,
+    /// The first entry of the file, an outbound or a group.
+    default: Option<WayOut>,
+    pools: Pools,
     resolver: Resolver,
     family: Family,
 }
@@ -31,29 +39,59 @@ pub struct Outbound {
     pub dialer: Dialer,
 }
 
+/// What a tag stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WayOut {
+    /// The outbound of this number.
+    Outbound(usize),
+    /// A group of outbounds, or a balancer.
+    Group(GroupId),
+}
+
 /// The outbounds to try for one connection, in order.
 #[derive(Debug)]
 pub struct Route<'s> {
-    /// The balancer that made the plan, if one did.
-    pub balancer: Option<&'s Balancer>,
+    /// The group that made the plan, if one did.
+    pub group: Option<RouteGroup<'s>>,
     /// The one to try first.
     pub first: RouteAttempt<'s>,
     /// Those to try when it fails, one after the other.
     pub others: Vec<RouteAttempt<'s>>,
 }
 
+/// The group that made a plan.
+#[derive(Debug)]
+pub struct RouteGroup<'s> {
+    /// The group.
+    pub group: &'s Group,
+    pub(crate) settings: &'s PoolSettings,
+    /// The tier that serves.
+    pub tier: Tier,
+    /// The key that was hashed, if the strategy hashes.
+    pub key: Option<HashedKey>,
+}
+
 impl<'s> Route<'s> {
     /// An attempt by its place: 0 is the first one; a number beyond the last means the first, too.
-    pub(crate) fn attempt(&self, number: usize) -> RouteAttempt<'s> {
-        number.checked_sub(1).and_then(|other| self.others.get(other)).copied().unwrap_or(self.first)
+    pub(crate) fn attempt(&self, number: usize) -> &RouteAttempt<'s> {
+        number.checked_sub(1).and_then(|other| self.others.get(other)).unwrap_or(&self.first)
+    }
+
+    /// How many attempts there are.
+    pub(crate) fn len(&self) -> usize {
+        1 + self.others.len()
     }
 }
 
 /// An outbound of a route.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RouteAttempt<'s> {
     /// The outbound.
     pub outbound: &'s Outbound,
+    pub(crate) member: MemberId,
+    pub(crate) check: Option<CheckId>,
+    /// The groups that led to it, outermost first.
+    pub chain: Vec<Tag>,
     /// Why it has this place.
     pub why: Why,
 }
@@ -65,16 +103,16 @@ pub enum Why {
     Default,
     /// The rule names it.
     Rule,
-    /// A balancer put it there.
-    Balancer(Reason),
+    /// A group put it there.
+    Group(Reason),
 }
 
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("no rule matched: the first outbound"),
             Self::Rule => f.write_str("named by the rule"),
-            Self::Balancer(reason) => reason.fmt(f),
+            Self::Group(reason) => reason.fmt(f),
         }
     }
 }
@@ -83,9 +121,9 @@ impl std::fmt::Display for Why {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoRoute {
-    /// A balancer has nobody to choose.
+    /// A group has nobody to choose.
     #[error(transparent)]
-    EmptyPool(#[from] EmptyPool),
+    Plan(#[from] PlanError),
     /// A tag names nothing. A checked configuration has no such tag.
     #[error("nothing is called `{tag}`")]
     UnknownTag {
@@ -97,18 +135,30 @@ pub enum NoRoute {
     NoOutbound,
 }
 
+/// What a snapshot is made of.
+pub(crate) struct Parts {
+    pub(crate) router: Router,
+    pub(crate) outbounds: Vec<Outbound>,
+    pub(crate) pools: Pools,
+    /// The first entry of the file.
+    pub(crate) default: Option<WayOut>,
+    pub(crate) resolver: Resolver,
+    pub(crate) family: Family,
+}
+
 impl Snapshot {
-    pub(crate) fn new(
-        router: Router,
-        outbounds: Vec<Outbound>,
-        balancers: Vec<Balancer>,
-        resolver: Resolver,
-        family: Family,
-    ) -> Self {
-        let tagged = outbounds.iter().enumerate();
-        let by_tag = tagged.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, index))).collect();
-        let balancers = balancers.into_iter().map(|balancer| (balancer.tag().clone(), balancer)).collect();
-        Self { router, outbounds: outbounds.into(), by_tag, balancers, resolver, family }
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { router, outbounds, pools, default, resolver, family } = parts;
+        let leaves = outbounds.iter().enumerate();
+        let leaves =
+            leaves.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, WayOut::Outbound(index))));
+        let groups = |of_balancers: bool| {
+            let groups = pools.iter().filter(move |(_, _, settings)| settings.is_balancer == of_balancers);
+            groups.map(|(id, group, _)| (group.tag().clone(), WayOut::Group(id)))
+        };
+        let by_tag = leaves.chain(groups(false)).collect();
+        let balancers = groups(true).collect();
+        Self { router, outbounds: outbounds.into(), by_tag, balancers, default, pools, resolver, family }
     }
 
     /// The rules.
@@ -117,19 +167,14 @@ impl Snapshot {
         &self.router
     }
 
-    /// The outbounds in the order of the file.
+    /// The outbounds that dial, in the order of the file.
     #[must_use]
     pub fn outbounds(&self) -> &[Outbound] {
         &self.outbounds
     }
 
-    /// The balancer that `way` leads to, if it leads to one.
-    #[must_use]
-    pub fn balancer(&self, way: &Way) -> Option<&Balancer> {
-        match way {
-            Way::Outbound(_) => None,
-            Way::Balancer(tag) => self.balancers.get(tag),
-        }
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     /// Resolves names, for rules and for outbounds.
@@ -144,39 +189,78 @@ impl Snapshot {
         self.family
     }
 
-    /// The outbounds to try for a decision.
+    /// Where a decision leads, and why.
+    pub(crate) fn way_out(&self, decision: &Decision<'_>) -> Result<(WayOut, Why), NoRoute> {
+        let Some(rule) = decision.rule else {
+            return Ok((self.default.ok_or(NoRoute::NoOutbound)?, Why::Default));
+        };
+        let (tag, found) = match rule.way() {
+            Way::Outbound(tag) => (tag, self.by_tag.get(tag)),
+            Way::Balancer(tag) => (tag, self.balancers.get(tag)),
+        };
+        Ok((*found.ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })?, Why::Rule))
+    }
+
+    /// The group of a way out, if it is one.
+    pub(crate) fn group(&self, way: WayOut) -> Option<(GroupId, &Group, &PoolSettings)> {
+        match way {
+            WayOut::Outbound(_) => None,
+            WayOut::Group(id) => self.pools.group(id).map(|(group, settings)| (id, group, settings)),
+        }
+    }
+
+    /// The outbounds to try for a decision while nothing is known of any of them.
     ///
     /// # Errors
     ///
     /// If there is none: the connection has to be refused then, nothing else is tried in its place.
-    pub fn route(&self, decision: &Decision<'_>, rng: &mut impl Rng) -> Result<Route<'_>, NoRoute> {
-        let one = |outbound, why| Route {
-            balancer: None,
-            first: RouteAttempt { outbound, why },
-            others: Vec::new(),
-        };
-        let Some(rule) = decision.rule else {
-            let first = self.outbounds.first().ok_or(NoRoute::NoOutbound)?;
-            return Ok(one(first, Why::Default));
-        };
-        match rule.way() {
-            Way::Outbound(tag) => Ok(one(self.outbound(tag)?, Why::Rule)),
-            Way::Balancer(tag) => {
-                let balancer =
-                    self.balancers.get(tag).ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })?;
-                let mut attempts = balancer.plan(rng)?.attempts.into_iter().map(|attempt| {
-                    let outbound = self.outbound(&attempt.member)?;
-                    Ok(RouteAttempt { outbound, why: Why::Balancer(attempt.reason) })
-                });
-                let first = attempts.next().ok_or(NoRoute::NoOutbound)??;
-                let others = attempts.collect::<Result<_, NoRoute>>()?;
-                Ok(Route { balancer: Some(balancer), first, others })
-            }
-        }
+    pub fn route(
+        &self,
+        decision: &Decision<'_>,
+        flow: &Flow,
+        rng: &mut impl Rng,
+    ) -> Result<Route<'_>, NoRoute> {
+        let view = self.pools.first_view(tokio::time::Instant::now().into_std());
+        self.route_in(&view, self.way_out(decision)?, flow, &|_| 0, rng)
     }
 
-    fn outbound(&self, tag: &Tag) -> Result<&Outbound, NoRoute> {
-        let found = self.by_tag.get(tag).and_then(|&index| self.outbounds.get(index));
-        found.ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })
+    /// The outbounds to try on a way out, by what is known of them.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`route`](Self::route).
+    pub(crate) fn route_in(
+        &self,
+        view: &View,
+        (way, why): (WayOut, Why),
+        flow: &Flow,
+        load: &dyn Fn(MemberId) -> usize,
+        rng: &mut impl Rng,
+    ) -> Result<Route<'_>, NoRoute> {
+        let id = match way {
+            WayOut::Group(id) => id,
+            WayOut::Outbound(index) => {
+                let outbound = self.outbounds.get(index).ok_or(NoRoute::NoOutbound)?;
+                let member = self.pools.member(index).ok_or(NoRoute::NoOutbound)?;
+                let first = RouteAttempt { outbound, member, check: None, chain: Vec::new(), why };
+                return Ok(Route { group: None, first, others: Vec::new() });
+            }
+        };
+        let (group, settings) = self.pools.group(id).ok_or(NoRoute::NoOutbound)?;
+        let plan = self.pools.groups.plan(id, Context { standings: &view.standings, flow, load }, rng)?;
+        let name = |id: &GroupId| self.pools.groups.get(*id).map(|group| group.tag().clone());
+        let mut attempts = plan.attempts.into_iter().filter_map(|attempt| {
+            Some(RouteAttempt {
+                outbound: self.outbounds.get(attempt.member.index())?,
+                member: attempt.member,
+                check: attempt.check,
+                chain: std::iter::once(&id).chain(&attempt.via).filter_map(name).collect(),
+                why: Why::Group(attempt.reason),
+            })
+        });
+        let first = attempts.next().ok_or(NoRoute::NoOutbound)?;
+        let others = attempts.collect();
+        let group = RouteGroup { group, settings, tier: plan.tier, key: plan.key };
+        Ok(Route { group: Some(group), first, others })
     }
 }

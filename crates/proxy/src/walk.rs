@@ -1,6 +1,7 @@
 //! Walking a plan: one attempt after the other, and the next beside one that is slow.
 
 use std::{
+    collections::VecDeque,
     future::{Future, poll_fn},
     pin::Pin,
     task::Poll,
@@ -9,86 +10,274 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-/// How long one attempt is given, and all together.
+/// How many attempts run at a time, and until when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// When the next attempt starts beside one that has not ended.
-    pub(crate) patience: Duration,
     /// How many attempts run at a time.
     pub(crate) abreast: usize,
     /// When the walk is given up.
     pub(crate) deadline: Instant,
 }
 
+/// When an attempt that has not ended is joined by the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// How long it runs alone.
+    pub(crate) delay: Duration,
+    /// Whether that was learned from this member, so that it tells a frozen one from a slow one.
+    pub(crate) measured: bool,
+}
+
+/// What is walked over: the attempts of a plan, numbered from 0.
+pub(crate) trait Attempts: Sync {
+    /// What an attempt yields.
+    type Reached: Send;
+    /// Why one fails.
+    type Error: Send;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Which of `left` starts next, as an index into it. `left` is in plan order and not empty.
+    fn choose(&self, left: &[usize]) -> usize;
+
+    /// How long an attempt runs before the next starts beside it.
+    fn patience(&self, number: usize) -> Patience;
+
+    /// Makes an attempt. It keeps a deadline of its own; dropping it gives it up.
+    fn attempt(&self, number: usize) -> impl Future<Output = Result<Self::Reached, Self::Error>> + Send;
+
+    /// Whether nothing else is to be tried after this error.
+    fn is_final(&self, number: usize, error: &Self::Error) -> bool;
+
+    /// Is told once of each attempt that was started.
+    fn ended(&self, number: usize, ending: Ending<'_, Self::Error>, took: Duration);
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending<'e, E> {
+    /// It succeeded.
+    Reached,
+    /// It failed.
+    Failed(&'e E),
+    /// It was past its patience when another one succeeded that had started later.
+    Overtaken,
+    /// It was given up to make room for the next.
+    GivenUp,
+    /// It was dropped, which says nothing about it.
+    Dropped,
+}
+
 /// How a walk ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WalkEnd<T, E> {
-    /// This attempt reached its end first.
+    /// This attempt succeeded first.
     Reached(usize, T),
     /// Every attempt failed, or one failed for good: what this one says.
     Failed(usize, E),
     /// The deadline came while attempts were under way; the oldest of them.
     TooLate(usize),
+    /// No attempt was left to make.
+    NoneLeft,
 }
 
-/// Makes attempt 0 and then the others up to `last` in their order, until one succeeds.
+/// A walk over the attempts of a plan, until one succeeds.
 ///
-/// An attempt that fails is followed by the next at once. One that takes longer than the patience
-/// stays in the race, and the next starts beside it; the first to succeed wins and the rest are
-/// dropped. `is_final` tells, of an attempt's number and error, whether nothing else is to be tried.
-pub(crate) async fn walk<T, E, F>(
-    last: usize,
+/// An attempt that fails is followed by the next at once. One that is older than its patience is
+/// joined by the next; the first to succeed wins and the others are dropped. When as many run as may,
+/// the oldest that is older than twice a *measured* patience makes room for one that was not tried
+/// yet. Those that ended without a verdict are tried again when there is room and nothing else left.
+pub(crate) struct Walk<'a, A: Attempts> {
+    attempts: &'a A,
     pace: Pace,
-    attempt: impl Fn(usize) -> F,
-    is_final: impl Fn(usize, &E) -> bool,
-) -> WalkEnd<T, E>
-where
-    F: Future<Output = Result<T, E>> + Send,
-{
-    let mut others = 1..=last;
-    let mut running = vec![Running { number: 0, future: Box::pin(attempt(0)) }];
-    loop {
-        let may_start = !others.is_empty() && running.len() < pace.abreast;
-        let wake = if may_start { pace.deadline.min(Instant::now() + pace.patience) } else { pace.deadline };
-        let Ok((number, result)) = timeout_at(wake, next_ended(&mut running)).await else {
-            if Instant::now() >= pace.deadline {
-                return WalkEnd::TooLate(running.first().map_or(0, |oldest| oldest.number));
-            }
-            running.extend(others.next().map(|number| Running { number, future: Box::pin(attempt(number)) }));
-            continue;
-        };
-        let error = match result {
-            Ok(reached) => return WalkEnd::Reached(number, reached),
-            Err(error) => error,
-        };
-        if is_final(number, &error) {
-            return WalkEnd::Failed(number, error);
-        }
-        match others.next() {
-            Some(number) => running.push(Running { number, future: Box::pin(attempt(number)) }),
-            None if running.is_empty() => return WalkEnd::Failed(number, error),
-            None => {}
-        }
-    }
+    /// In plan order.
+    left: Vec<usize>,
+    /// Those that were given up or overtaken.
+    again: VecDeque<usize>,
+    /// Oldest first.
+    running: Vec<Running<'a, A>>,
 }
 
 /// An attempt under way.
-struct Running<F> {
+struct Running<'a, A: Attempts> {
     number: usize,
-    future: Pin<Box<F>>,
+    start: Instant,
+    patience: Patience,
+    future: AttemptFuture<'a, A>,
+}
+
+type AttemptResult<A> = Result<<A as Attempts>::Reached, <A as Attempts>::Error>;
+type AttemptFuture<'a, A> = Pin<Box<dyn Future<Output = AttemptResult<A>> + Send + 'a>>;
+
+impl<'a, A: Attempts> Walk<'a, A> {
+    pub(crate) fn new(attempts: &'a A, pace: Pace) -> Self {
+        let left = (0..attempts.count()).collect();
+        Self { attempts, pace, left, again: VecDeque::new(), running: Vec::new() }
+    }
+
+    pub(crate) fn attempts(&self) -> &'a A {
+        self.attempts
+    }
+
+    /// Gives the walk time until `deadline`.
+    pub(crate) fn extend(&mut self, deadline: Instant) {
+        self.pace.deadline = deadline;
+    }
+
+    /// Whether another attempt could be made, if there is time.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.left.is_empty() || !self.again.is_empty()
+    }
+
+    /// Walks on until an attempt succeeds or there is nothing more to do.
+    ///
+    /// Called again after a success, it goes on with the attempts that are left: those that were
+    /// dropped in favour of the winner are among them. Dropping the future pauses the walk, dropping
+    /// the walk ends it.
+    pub(crate) async fn next(&mut self) -> WalkEnd<A::Reached, A::Error> {
+        if self.running.is_empty() && !self.start_next() {
+            return WalkEnd::NoneLeft;
+        }
+        loop {
+            let wake = self.next_start().map_or(self.pace.deadline, |at| at.min(self.pace.deadline));
+            let Ok((ended, result)) = timeout_at(wake, next_ended(&mut self.running)).await else {
+                if Instant::now() >= self.pace.deadline {
+                    return self.give_up_late();
+                }
+                if self.running.len() >= self.pace.abreast {
+                    self.make_room();
+                }
+                self.start_next();
+                continue;
+            };
+            let number = ended.number;
+            let error = match result {
+                Ok(reached) => {
+                    self.tell(&ended, Ending::Reached);
+                    self.drop_others(ended.start);
+                    return WalkEnd::Reached(number, reached);
+                }
+                Err(error) => error,
+            };
+            self.tell(&ended, Ending::Failed(&error));
+            if self.attempts.is_final(number, &error) {
+                self.end();
+                return WalkEnd::Failed(number, error);
+            }
+            if !self.start_next() && self.running.is_empty() {
+                return WalkEnd::Failed(number, error);
+            }
+        }
+    }
+
+    /// When the next attempt starts beside those that run; none if it has to wait for one to end.
+    fn next_start(&self) -> Option<Instant> {
+        let youngest = self.running.last()?;
+        let joined = youngest.start + youngest.patience.delay;
+        if self.running.len() < self.pace.abreast {
+            return self.has_more().then_some(joined);
+        }
+        if self.left.is_empty() {
+            return None;
+        }
+        let room = self.running.iter().filter_map(Running::expendable_from).min()?;
+        Some(joined.max(room))
+    }
+
+    /// Starts the best attempt that is left; if there is none, the first to be tried again.
+    fn start_next(&mut self) -> bool {
+        let number = if self.left.is_empty() {
+            let Some(number) = self.again.pop_front() else { return false };
+            number
+        } else {
+            let chosen = self.attempts.choose(&self.left);
+            self.left.remove(chosen.min(self.left.len() - 1))
+        };
+        self.running.push(Running {
+            number,
+            start: Instant::now(),
+            patience: self.attempts.patience(number),
+            future: Box::pin(self.attempts.attempt(number)),
+        });
+        true
+    }
+
+    /// Gives up the oldest attempt that is expendable.
+    fn make_room(&mut self) {
+        let now = Instant::now();
+        let expendable = |running: &Running<'_, A>| running.expendable_from().is_some_and(|from| from <= now);
+        if let Some(oldest) = self.running.iter().position(expendable) {
+            let given_up = self.running.remove(oldest);
+            self.tell(&given_up, Ending::GivenUp);
+            self.again.push_back(given_up.number);
+        }
+    }
+
+    /// Ends what still runs when an attempt of this start has won.
+    fn drop_others(&mut self, winner_start: Instant) {
+        let now = Instant::now();
+        for other in std::mem::take(&mut self.running) {
+            if other.start < winner_start && now >= other.start + other.patience.delay {
+                self.tell(&other, Ending::Overtaken);
+                self.again.push_back(other.number);
+            } else {
+                self.tell(&other, Ending::Dropped);
+                self.left.push(other.number);
+            }
+        }
+        self.left.sort_unstable();
+    }
+
+    fn end(&mut self) {
+        self.drop_running();
+        self.left.clear();
+        self.again.clear();
+    }
+
+    fn give_up_late(&mut self) -> WalkEnd<A::Reached, A::Error> {
+        let oldest = self.running.first().map_or(0, |oldest| oldest.number);
+        self.drop_running();
+        WalkEnd::TooLate(oldest)
+    }
+
+    fn drop_running(&mut self) {
+        for running in std::mem::take(&mut self.running) {
+            self.tell(&running, Ending::Dropped);
+        }
+    }
+
+    fn tell(&self, ended: &Running<'_, A>, ending: Ending<'_, A::Error>) {
+        self.attempts.ended(ended.number, ending, ended.start.elapsed());
+    }
+}
+
+impl<A: Attempts> Drop for Walk<'_, A> {
+    fn drop(&mut self) {
+        self.drop_running();
+    }
+}
+
+impl<A: Attempts> Running<'_, A> {
+    /// From when on the attempt may be given up for another one, if ever.
+    fn expendable_from(&self) -> Option<Instant> {
+        self.patience.measured.then(|| self.start + 2 * self.patience.delay)
+    }
 }
 
 /// Waits for the first of `running` that ends, and takes it out.
-async fn next_ended<F: Future>(running: &mut Vec<Running<F>>) -> (usize, F::Output) {
+async fn next_ended<'a, A: Attempts>(
+    running: &mut Vec<Running<'a, A>>,
+) -> (Running<'a, A>, AttemptResult<A>) {
     poll_fn(|context| {
         let ended = running.iter_mut().enumerate().find_map(|(index, running)| {
             match running.future.as_mut().poll(context) {
-                Poll::Ready(output) => Some((index, output)),
+                Poll::Ready(result) => Some((index, result)),
                 Poll::Pending => None,
             }
         });
         match ended {
-            Some((index, output)) => Poll::Ready((running.remove(index).number, output)),
+            Some((index, result)) => Poll::Ready((running.remove(index), result)),
             None => Poll::Pending,
         }
     })
@@ -96,113 +285,4 @@ async fn next_ended<F: Future>(running: &mut Vec<Running<F>>) -> (usize, F::Outp
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tokio::time::sleep;
-
-    use super::*;
-
-    /// What an attempt does: after so many milliseconds it succeeds, fails, or fails for good.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum Act {
-        Reach(u64),
-        Fail(u64),
-        Forbid(u64),
-        Hang,
-    }
-
-    /// Walks over acts on a virtual clock; yields the end, when it came, and when each one started.
-    #[track_caller]
-    fn run(acts: &[Act]) -> (WalkEnd<(), &'static str>, u128, Vec<(usize, u128)>) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let begin = Instant::now();
-            let started = Mutex::new(Vec::new());
-            let attempt = |index: usize| {
-                started.lock().unwrap().push((index, begin.elapsed().as_millis()));
-                async move {
-                    match acts[index] {
-                        Act::Reach(after) => {
-                            sleep(Duration::from_millis(after)).await;
-                            Ok(())
-                        }
-                        Act::Fail(after) => {
-                            sleep(Duration::from_millis(after)).await;
-                            Err("failed")
-                        }
-                        Act::Forbid(after) => {
-                            sleep(Duration::from_millis(after)).await;
-                            Err("forbidden")
-                        }
-                        Act::Hang => std::future::pending().await,
-                    }
-                }
-            };
-            let pace = Pace {
-                patience: Duration::from_millis(100),
-                abreast: 3,
-                deadline: begin + Duration::from_millis(1000),
-            };
-            let is_final = |number: usize, error: &&str| number == 0 && *error == "forbidden";
-            let end = walk(acts.len() - 1, pace, attempt, is_final).await;
-            let at = begin.elapsed().as_millis();
-            (end, at, started.into_inner().unwrap())
-        })
-    }
-
-    #[test]
-    fn the_first_that_succeeds_at_once_is_the_only_one_tried() {
-        assert_eq!(run(&[Act::Reach(50), Act::Reach(1)]), (WalkEnd::Reached(0, ()), 50, vec![(0, 0)]));
-    }
-
-    #[test]
-    fn a_failure_is_followed_by_the_next_at_once() {
-        let expected = (WalkEnd::Reached(2, ()), 17, vec![(0, 0), (1, 5), (2, 10)]);
-        assert_eq!(run(&[Act::Fail(5), Act::Fail(5), Act::Reach(7)]), expected);
-    }
-
-    #[test]
-    fn a_slow_one_stays_in_the_race() {
-        let expected = (WalkEnd::Reached(0, ()), 150, vec![(0, 0), (1, 100)]);
-        assert_eq!(run(&[Act::Reach(150), Act::Reach(90)]), expected);
-    }
-
-    #[test]
-    fn a_frozen_one_costs_the_patience_and_no_more() {
-        let expected = (WalkEnd::Reached(1, ()), 110, vec![(0, 0), (1, 100)]);
-        assert_eq!(run(&[Act::Hang, Act::Reach(10), Act::Reach(1)]), expected);
-    }
-
-    #[test]
-    fn only_so_many_run_abreast_until_one_fails() {
-        let acts = [Act::Hang, Act::Hang, Act::Fail(400), Act::Reach(10)];
-        let expected = (WalkEnd::Reached(3, ()), 610, vec![(0, 0), (1, 100), (2, 200), (3, 600)]);
-        assert_eq!(run(&acts), expected);
-    }
-
-    #[test]
-    fn the_deadline_ends_a_walk_among_the_frozen() {
-        let (end, at, _) = run(&[Act::Hang, Act::Hang]);
-        assert_eq!((end, at), (WalkEnd::TooLate(0), 1000));
-    }
-
-    #[test]
-    fn the_last_failure_is_told_when_nobody_is_left() {
-        let expected = (WalkEnd::Failed(0, "failed"), 130, vec![(0, 0), (1, 100)]);
-        assert_eq!(run(&[Act::Fail(130), Act::Fail(5)]), expected);
-    }
-
-    #[test]
-    fn a_final_error_ends_the_walk() {
-        let (end, at, started) = run(&[Act::Forbid(5), Act::Reach(1)]);
-        assert_eq!((end, at, started), (WalkEnd::Failed(0, "forbidden"), 5, vec![(0, 0)]));
-    }
-
-    #[test]
-    fn what_is_final_for_the_first_does_not_end_the_others() {
-        let expected = (WalkEnd::Reached(0, ()), 300, vec![(0, 0), (1, 100), (2, 105)]);
-        assert_eq!(run(&[Act::Reach(300), Act::Forbid(5), Act::Hang]), expected);
-    }
-}
+mod tests;

@@ -1,10 +1,15 @@
 use std::num::NonZeroU16;
 
-/// A member to place on a ring: who it is, and how large its share should be.
+/// The most members that are placed together. The limit keeps a mistake in the list of members from
+/// taking all memory.
+pub const MAX_MEMBERS: u32 = 1 << 20;
+
+/// A member to place: who it is, and how large its share should be.
 ///
-/// The identity alone decides where the member's virtual nodes lie. It should name what the member
+/// The identity alone decides which keys the member is near to. It should name what the member
 /// *is* (protocol, address, credentials) and not what it is called at the moment, because a changed
-/// identity is a different member whose keys move.
+/// identity is a different member whose keys move. Members of equal identity are told apart by their
+/// order in the list, so that each has keys of its own.
 ///
 /// ```
 /// use std::num::NonZeroU16;
@@ -64,7 +69,7 @@ impl<'a> From<&'a String> for Member<'a> {
     }
 }
 
-/// The place of a member in the list that its ring was built from.
+/// The place of a member in the list that it was given in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberIndex(u32);
 

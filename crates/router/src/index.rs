@@ -42,6 +42,12 @@ impl DomainRules {
         bits
     }
 
+    /// What the first list of `rule` that has `name` is called, among those that are called something.
+    pub(crate) fn first_label(&self, rule: usize, name: &DomainName) -> Option<&str> {
+        let ids = self.index.matches(name).flat_map(|set| self.index.sets().get(set));
+        first_label(&self.lists, rule, ids.copied())
+    }
+
     /// Which entries of which lists of `rule` hold for `name`.
     pub(crate) fn evidence(&self, rule: usize, name: &DomainName) -> Option<String> {
         let mut found = Vec::new();
@@ -107,6 +113,13 @@ impl IpRules {
         bits
     }
 
+    /// What the first list of `rule` that has one of `addresses` is called, among those that are called
+    /// something and are not inverse.
+    pub(crate) fn first_label(&self, rule: usize, addresses: &[IpAddr]) -> Option<&str> {
+        let ids = addresses.iter().flat_map(|&address| self.index.ids(address));
+        first_label(&self.lists, rule, ids.copied())
+    }
+
     /// Which lists of `rule` hold for `address`, and the range around it.
     pub(crate) fn evidence(&self, rule: usize, address: IpAddr) -> Option<String> {
         if !contains(self.hits(address), rule) {
@@ -126,6 +139,13 @@ impl IpRules {
         let range = range.map_or_else(String::new, |range: IpRange| format!(" ({range})"));
         Some(format!("{address}{range} in {}", labels.join(", ")))
     }
+}
+
+/// Ids rise in the order in which lists stand in the file, so that the smallest is the first.
+fn first_label(lists: &[ListInfo], rule: usize, ids: impl Iterator<Item = u32>) -> Option<&str> {
+    let list_of = |id: u32| lists.get(id as usize).filter(|list| list.rule == rule && !list.inverse);
+    let labels = ids.filter_map(|id| Some((id, list_of(id)?.label.as_deref()?)));
+    labels.min_by_key(|(id, _)| *id).map(|(_, label)| label)
 }
 
 fn row(rows: &[u64], words: usize, set: usize) -> &[u64] {

@@ -41,6 +41,7 @@ mod decide;
 mod explain;
 mod index;
 mod rule;
+mod rule_set;
 mod spec;
 mod step;
 

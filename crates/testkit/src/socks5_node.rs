@@ -23,6 +23,12 @@ pub enum Behaviour {
     Relay,
     /// Grants every request, sends its label and closes.
     Label,
+    /// Grants every request and says nothing more, whatever comes.
+    GrantThenSilent,
+    /// Grants every request, and resets the connection when something comes.
+    GrantThenReset,
+    /// Grants every request, and closes the connection when something has come.
+    GrantThenClose,
     /// Answers every request with this code.
     Refuse(u8),
     /// Accepts connections and says nothing.
@@ -111,7 +117,13 @@ async fn serve(mut stream: TcpStream, state: &State, behaviour: Behaviour) -> st
             stream.write_all(b"SSH-2.0-not-a-proxy\r\n").await?;
             return stream.shutdown().await;
         }
-        Behaviour::Relay | Behaviour::Label | Behaviour::Refuse(_) | Behaviour::HangAfterMethod => {}
+        Behaviour::Relay
+        | Behaviour::Label
+        | Behaviour::GrantThenSilent
+        | Behaviour::GrantThenReset
+        | Behaviour::GrantThenClose
+        | Behaviour::Refuse(_)
+        | Behaviour::HangAfterMethod => {}
     }
     let mut greeting = [0; 2];
     stream.read_exact(&mut greeting).await?;
@@ -128,6 +140,21 @@ async fn serve(mut stream: TcpStream, state: &State, behaviour: Behaviour) -> st
             reply(&mut stream, 0).await?;
             stream.write_all(state.label.as_bytes()).await?;
             stream.shutdown().await
+        }
+        Behaviour::GrantThenSilent => {
+            reply(&mut stream, 0).await?;
+            hang(stream).await
+        }
+        Behaviour::GrantThenReset => {
+            reply(&mut stream, 0).await?;
+            stream.read_u8().await?;
+            stream.set_zero_linger()
+        }
+        Behaviour::GrantThenClose => {
+            reply(&mut stream, 0).await?;
+            stream.read_u8().await?;
+            stream.shutdown().await?;
+            hang(stream).await
         }
         Behaviour::Relay => match TcpStream::connect((target.host.to_string(), target.port)).await {
             Ok(mut upstream) => {

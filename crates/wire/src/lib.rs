@@ -34,11 +34,13 @@ mod http_client;
 mod socks5_client;
 
 mod address;
+mod first_flight;
 mod forward;
 mod head;
 
 pub use accounts::{Accounts, AccountsError, Credentials};
 pub use answer::{Answer, DialFailure};
+pub use first_flight::{FirstFlight, FlightKind, MAX_FIRST_FLIGHT_BYTES, first_flight};
 pub use http_client::HttpConnectClient;
 pub use http_server::HttpServer;
 pub use machine::{ClientError, Machine, ServerError, Socks5Reply, Step};

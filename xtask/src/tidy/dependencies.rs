@@ -6,7 +6,7 @@ use super::Problem;
 use crate::workspace::Package;
 
 /// The crates of the project that each one may depend on, by name without prefix.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("net", &[]),
     ("geodata", &["net"]),
     ("geosite", &["net"]),
@@ -15,13 +15,15 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("ring", &[]),
     ("health", &[]),
     ("balance", &["net", "ring", "health"]),
+    ("simulate", &["net", "ring", "health", "balance"]),
     ("wire", &["net"]),
     ("config", &["net"]),
     ("dns", &["net", "geosite"]),
     ("transport", &["net", "wire"]),
     ("proxy", PROXY),
     ("api", &["proxy"]),
-    ("waypost", &["config", "proxy", "api"]),
+    ("demo", &["net", "config", "proxy"]),
+    ("waypost", &["config", "proxy", "api", "demo"]),
     ("testkit", &["net"]),
     ("xtask", &["geodata", "config"]),
 ];
@@ -36,6 +38,7 @@ const PROXY: &[&str] = &[
     "ring",
     "health",
     "balance",
+    "simulate",
     "wire",
     "config",
     "dns",
@@ -45,7 +48,7 @@ const PROXY: &[&str] = &[
 /// Dependencies that mean a runtime or IO.
 const RUNTIME: [&str; 4] = ["tokio", "tokio-util", "socket2", "nix"];
 /// The crates that do IO.
-const WITH_IO: [&str; 6] = ["dns", "transport", "proxy", "api", "waypost", "testkit"];
+const WITH_IO: [&str; 7] = ["dns", "transport", "proxy", "api", "demo", "waypost", "testkit"];
 
 /// Serialisation belongs to the configuration and to the API.
 const SERIALISATION: [&str; 2] = ["serde", "serde_json"];
@@ -53,7 +56,7 @@ const WITHOUT_SERIALISATION: [&str; 9] =
     ["net", "geosite", "geoip", "router", "ring", "health", "balance", "wire", "geodata"];
 
 /// Only the shell and what is above it know the configuration, besides itself.
-const WITH_CONFIG: [&str; 5] = ["config", "proxy", "api", "waypost", "xtask"];
+const WITH_CONFIG: [&str; 6] = ["config", "proxy", "api", "demo", "waypost", "xtask"];
 
 /// Says whether a crate does its work without runtime, clock, environment and files.
 pub(super) fn is_pure(package: &Package) -> bool {

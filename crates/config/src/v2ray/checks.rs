@@ -47,7 +47,7 @@ pub(super) fn find_unused(names: &Names, report: &mut Report<'_>) {
     for tag in names.outbounds.unused() {
         report
             .warning(tag.span, format!("nothing uses the outbound {}", quote(&tag.value)))
-            .help("no rule or balancer names it, and it is not the first");
+            .help("no rule, balancer or group names it, and it is not the first");
     }
     for tag in names.balancers.unused() {
         report

@@ -1,4 +1,4 @@
-use super::{checks, dialect, dns, inbound, log, names::Names, outbound, routing};
+use super::{checks, dialect, dns, inbound, load_balance, log, names::Names, outbound, routing};
 use crate::{
     Span, UnknownKeys,
     json::Value,
@@ -99,6 +99,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         None => outbound::read_all(&outbounds, &mut names, report),
     };
     let routing = routing::read(&file, &mut names, report);
+    load_balance::check_members(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
     Some(Config { log, dns, inbounds, outbounds, routing })
 }

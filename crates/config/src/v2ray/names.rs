@@ -19,6 +19,14 @@ pub(super) struct Names {
     pub(super) balancers: Tags,
     /// Outbounds without a tag that are not the default, so that nothing can name them.
     pub(super) nameless: Vec<Span>,
+    pub(super) groups: Vec<Group>,
+}
+
+/// A `loadbalance` outbound and the outbounds that it names, which may not exist.
+pub(super) struct Group {
+    pub(super) tag: Option<Tag>,
+    /// The members of both tiers in the order of the file.
+    pub(super) members: Vec<Spanned<Tag>>,
 }
 
 /// The tags of one kind of thing. A tag is here even if the thing itself has an error, so that
@@ -75,11 +83,23 @@ impl Tags {
 
     /// Says which tag was probably meant, or which there are.
     pub(super) fn suggest(&self, tag: &str, what: &str, report: &mut Report<'_>) {
+        self.suggest_if(|_| true, tag, what, report);
+    }
+
+    /// Like [`suggest`](Self::suggest), where only some tags make sense.
+    pub(super) fn suggest_if(
+        &self,
+        makes_sense: impl Fn(&Tag) -> bool,
+        tag: &str,
+        what: &str,
+        report: &mut Report<'_>,
+    ) {
         if report.is_full() {
             return;
         }
         let names = || self.list.iter().map(|tag| tag.value.as_str());
-        report.help(match nearest(tag, names()) {
+        let sensible = self.list.iter().map(|tag| &tag.value).filter(|tag| makes_sense(tag));
+        report.help(match nearest(tag, sensible.map(Tag::as_str)) {
             Some(name) => format!("did you mean `{name}`?"),
             None if self.list.is_empty() => format!("no {what} has a tag"),
             None if self.list.len() <= MAX_LISTED_TAGS => format!("there are {}", all_of(names())),

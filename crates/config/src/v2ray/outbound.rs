@@ -1,4 +1,8 @@
-use super::{accounts::LEVELS, dns::FAMILIES, inbound::report_protocol, names::Names, stream, upstream};
+use waypost_net::Tag;
+
+use super::{
+    accounts::LEVELS, dns::FAMILIES, inbound::report_protocol, load_balance, names::Names, stream, upstream,
+};
 use crate::{
     Span, Spanned,
     json::Value,
@@ -16,7 +20,7 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
         Key::new("tag", Form::Text, "The name for rules and balancers."),
         Key::new(
             "protocol",
-            Form::Word(&["freedom", "direct", "blackhole", "block", "socks", "http"]),
+            Form::Word(&["freedom", "direct", "blackhole", "block", "socks", "http", "loadbalance"]),
             "How connections leave; `direct` is another word for `freedom`, and `block` for `blackhole`.",
         ),
         Key::new("settings", Form::Any, "Settings of the protocol, an object."),
@@ -96,15 +100,17 @@ enum Kind {
     Blackhole,
     Socks,
     Http,
+    LoadBalance,
 }
 
-const PROTOCOLS: [(&str, Kind); 6] = [
+const PROTOCOLS: [(&str, Kind); 7] = [
     ("freedom", Kind::Freedom),
     ("direct", Kind::Freedom),
     ("blackhole", Kind::Blackhole),
     ("block", Kind::Blackhole),
     ("socks", Kind::Socks),
     ("http", Kind::Http),
+    ("loadbalance", Kind::LoadBalance),
 ];
 
 /// Protocols of V2Ray and Xray that do not exist here.
@@ -121,7 +127,6 @@ const FOREIGN: &[&str] = &[
     "hysteria",
     "hysteria2",
     "mtproto",
-    "loadbalance",
 ];
 
 /// Reads all outbounds. The first of the file is the default, so it counts as used.
@@ -135,7 +140,7 @@ pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report
             None if index > 0 => names.nameless.push(object.span),
             Some(_) | None => {}
         }
-        if let Some(protocol) = read_protocol(&object, report) {
+        if let Some(protocol) = read_protocol(&object, tag.as_ref(), names, report) {
             outbounds.push(Outbound { tag, protocol, span: object.span });
         }
         check_rest(&object, report);
@@ -143,7 +148,12 @@ pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report
     outbounds
 }
 
-fn read_protocol(object: &Object<'_>, report: &mut Report<'_>) -> Option<OutboundProtocol> {
+fn read_protocol(
+    object: &Object<'_>,
+    tag: Option<&Spanned<Tag>>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<OutboundProtocol> {
     let choices = || PROTOCOLS.iter().map(|(name, _)| *name);
     if !object.has("protocol") {
         let brace = Span { start: object.span.start, end: object.span.start + 1 };
@@ -160,6 +170,10 @@ fn read_protocol(object: &Object<'_>, report: &mut Report<'_>) -> Option<Outboun
         Kind::Blackhole => Some(read_blackhole(object, report)),
         Kind::Socks => upstream::read_socks(object, report).map(OutboundProtocol::Socks),
         Kind::Http => upstream::read_http(object, report).map(OutboundProtocol::Http),
+        Kind::LoadBalance => {
+            let group = load_balance::read(object, tag, names, report)?;
+            Some(OutboundProtocol::LoadBalance(Box::new(group)))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod anything;
 mod files;
+mod load_balance;
 mod model;
 mod vectors;
 

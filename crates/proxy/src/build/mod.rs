@@ -2,17 +2,18 @@
 
 mod assets;
 mod geo;
+mod groups;
 mod rules;
 
 use serde_json::{Value, json};
-use waypost_balance::{Balancer, Strategy, select};
+use waypost_balance::GroupId;
 use waypost_config::{
     Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
-    model::{self, AddressFamily, BalancerStrategy, Config, DomainEntry, HostsAnswer},
+    model::{AddressFamily, Config, DomainEntry, HostsAnswer, OutboundProtocol},
 };
 use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
 use waypost_geosite::go_regexp;
-use waypost_net::{DomainName, Tag};
+use waypost_net::DomainName;
 use waypost_router::{EntryKind, Problem};
 
 pub use self::assets::{AssetError, Assets};
@@ -20,7 +21,7 @@ use self::geo::{GeoFiles, Reported};
 use crate::{
     dial::Dialer,
     handshake::HandshakeSettings,
-    snapshot::{Outbound, Snapshot},
+    snapshot::{Outbound, Parts, Snapshot, WayOut},
 };
 
 /// What came out of loading a configuration.
@@ -109,26 +110,38 @@ fn snapshot(
             problems.push(failure(inbound.span, &error));
         }
     }
-    let outbounds = config.outbounds.iter().filter_map(|outbound| {
-        let dialer = Dialer::try_new(&outbound.protocol)
-            .map_err(|error| problems.push(failure(outbound.span, &error)))
-            .ok()?;
-        Some(Outbound { tag: outbound.tag.as_ref().map(|tag| tag.value.clone()), dialer })
-    });
-    let outbounds: Vec<Outbound> = outbounds.collect();
-    let tags: Vec<Tag> = outbounds.iter().filter_map(|outbound| outbound.tag.clone()).collect();
-    let balancers = config.routing.balancers.iter().map(|spec| balancer(spec, &tags)).collect();
-    Some(Snapshot::new(router?, outbounds, balancers, Resolver::new(hosts), family(config.dns.family)))
+    let (mut outbounds, mut leaves) = (Vec::new(), Vec::new());
+    for outbound in &config.outbounds {
+        let tag = outbound.tag.as_ref().map(|tag| tag.value.clone());
+        let Some(leaf) = groups::Leaf::new(tag.clone(), &outbound.protocol) else { continue };
+        match Dialer::try_new(&outbound.protocol) {
+            Ok(dialer) => {
+                outbounds.push(Outbound { tag, dialer });
+                leaves.push(leaf);
+            }
+            Err(error) => problems.push(failure(outbound.span, &error)),
+        }
+    }
+    let pools = groups::pools(config, &leaves, problems);
+    Some(Snapshot::new(Parts {
+        router: router?,
+        outbounds,
+        pools: pools?,
+        default: default(config),
+        resolver: Resolver::new(hosts),
+        family: family(config.dns.family),
+    }))
 }
 
-fn balancer(spec: &model::Balancer, tags: &[Tag]) -> Balancer {
-    let prefixes: Vec<&str> = spec.selector.iter().map(|prefix| &*prefix.value).collect();
-    let strategy = match spec.strategy {
-        BalancerStrategy::Random => Strategy::Random,
-        BalancerStrategy::RoundRobin => Strategy::RoundRobin,
-    };
-    let fallback = spec.fallback.as_ref().map(|tag| tag.value.clone());
-    Balancer::new(spec.tag.value.clone(), select(&prefixes, tags), strategy, fallback)
+/// The first entry of the file, which takes what no rule matches.
+fn default(config: &Config) -> Option<WayOut> {
+    Some(match config.outbounds.first()?.protocol {
+        OutboundProtocol::LoadBalance(_) => WayOut::Group(GroupId::new(0)),
+        OutboundProtocol::Freedom { .. }
+        | OutboundProtocol::Blackhole { .. }
+        | OutboundProtocol::Socks(_)
+        | OutboundProtocol::Http(_) => WayOut::Outbound(0),
+    })
 }
 
 fn hosts(config: &Config, files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> Hosts {

@@ -113,6 +113,12 @@ impl DialError {
         }
     }
 
+    /// Whether a proxy that works said no, which may be the target's fault.
+    pub(crate) fn is_answer(&self) -> bool {
+        let Self::Proxy { source, .. } = self else { return false };
+        matches!(source, ClientError::Socks5(_) | ClientError::HttpStatus { .. })
+    }
+
     /// What the client is told.
     #[must_use]
     pub fn failure(&self) -> DialFailure {

@@ -1,17 +1,24 @@
-//! Tests of the ring through its public interface.
+//! Tests through the public interface.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
+mod bounded;
 mod build;
 mod evenness;
 mod golden;
 mod peers;
 mod placement;
+mod removal;
 
-use waypost_ring::{DEFAULT_VIRTUAL_NODES, Member, Ring};
+use waypost_ring::{Algorithm, Member, Placement, PlacementSpec};
 
 #[track_caller]
-fn ring<'m>(members: impl IntoIterator<Item = impl Into<Member<'m>>>, salt: &str) -> Ring {
-    Ring::try_new(members, DEFAULT_VIRTUAL_NODES, salt.as_bytes()).unwrap()
+fn placement<'m>(
+    algorithm: Algorithm,
+    members: impl IntoIterator<Item = impl Into<Member<'m>>>,
+    salt: &str,
+) -> Placement {
+    let spec = PlacementSpec { algorithm, salt: salt.as_bytes(), ..PlacementSpec::default() };
+    Placement::try_new(members, &spec).unwrap()
 }
 
 fn names(n_members: usize) -> Vec<String> {
@@ -24,6 +31,6 @@ fn keys(n_keys: usize) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// The order of the walk, by name.
-fn order<'m>(ring: &Ring, members: &[&'m str], key: &[u8]) -> Vec<&'m str> {
-    ring.walk(key).map(|member| members[member.get()]).collect()
+fn order<'m>(placement: &Placement, members: &[&'m str], key: &[u8]) -> Vec<&'m str> {
+    placement.walk(key).map(|member| members[member.get()]).collect()
 }

@@ -6,7 +6,7 @@
 use std::num::NonZeroU16;
 
 use serde_json::Value;
-use waypost_ring::{MemberIndex, Ring};
+use waypost_ring::{MemberIndex, Placement, PlacementSpec};
 
 use crate::order;
 
@@ -17,6 +17,11 @@ fn vectors(name: &str) -> Vec<Value> {
     serde_json::from_value(vectors[name].take()).unwrap()
 }
 
+fn ring(tags: &[&str], virtual_nodes: NonZeroU16) -> Placement {
+    let spec = PlacementSpec { virtual_nodes, ..PlacementSpec::default() };
+    Placement::try_new(tags.iter().copied(), &spec).unwrap()
+}
+
 #[test]
 fn removing_a_member_moves_only_its_keys_in_every_vector() {
     let vectors = vectors("ring_lookup");
@@ -25,7 +30,7 @@ fn removing_a_member_moves_only_its_keys_in_every_vector() {
         let virtual_nodes = u16::try_from(case["virtual_nodes"].as_u64().unwrap()).unwrap();
         let virtual_nodes = NonZeroU16::new(virtual_nodes).unwrap();
         let tags: Vec<&str> = case["tags"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        let whole = Ring::try_new(tags.iter().copied(), virtual_nodes, b"").unwrap();
+        let whole = ring(&tags, virtual_nodes);
         for (key, theirs) in case["lookup"].as_object().unwrap() {
             let removed = theirs
                 .as_object()
@@ -34,7 +39,7 @@ fn removing_a_member_moves_only_its_keys_in_every_vector() {
                 .find_map(|name| name.strip_prefix("node_after_removing_"))
                 .unwrap();
             let left: Vec<&str> = tags.iter().copied().filter(|tag| *tag != removed).collect();
-            let reduced = Ring::try_new(left.iter().copied(), virtual_nodes, b"").unwrap();
+            let reduced = ring(&left, virtual_nodes);
             let mut expected = order(&whole, &tags, key.as_bytes());
             expected.retain(|tag| *tag != removed);
             assert_eq!(order(&reduced, &left, key.as_bytes()), expected);
@@ -47,7 +52,7 @@ fn the_remapping_test_of_a_peer_holds_closer_here() {
     let reference = &vectors("ring_reference_properties")[0];
     assert_eq!(reference["moved"], 238);
     let tags = ["node1", "node2", "node3", "node4"];
-    let ring = Ring::try_new(tags, NonZeroU16::new(50).unwrap(), b"").unwrap();
+    let ring = ring(&tags, NonZeroU16::new(50).unwrap());
     let (mut n_moved, mut n_moved_from_survivors) = (0, 0);
     for key in (0..1000).map(|n| format!("key-{n}")) {
         let before = ring.owner(key.as_bytes());

@@ -4,3 +4,4 @@
 
 mod asking;
 mod model;
+mod rule_set;

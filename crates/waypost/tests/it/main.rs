@@ -7,6 +7,7 @@
 )]
 
 mod binary;
+mod chaos;
 mod clients;
 mod command_line;
 mod examples;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use waypost_balance::{Balancer, Strategy, select};
+use waypost_balance::{Context, GroupId, GroupSpec, Groups, MemberSpec, MemberTarget, Strategy, select};
 use waypost_geosite::{DomainIndexBuilder, go_regexp};
-use waypost_net::{DomainName, Host, Tag, Target};
+use waypost_health::{Monitor, Status};
+use waypost_net::{DomainName, Flow, Host, Network, Networks, Tag, Target};
 
 use super::{Vector, Verdict, one_of_two, rules::strings};
 
@@ -27,12 +28,29 @@ pub(super) fn balancer_select(vector: &Vector) -> Verdict {
 }
 
 pub(super) fn round_robin(vector: &Vector) -> Verdict {
-    let members = strings(vector.get("candidates")).iter().map(|member| Tag::from(member.as_str())).collect();
-    let balancer = Balancer::new(Tag::from("b"), members, Strategy::RoundRobin, None);
+    let names = strings(vector.get("candidates"));
+    let mut monitor = Monitor::new();
+    let member = |name: &String| MemberSpec {
+        tag: Tag::from(name.as_str()),
+        target: MemberTarget::Leaf { member: monitor.add_member(), check: None },
+        identity: name.as_bytes().into(),
+        weight: std::num::NonZeroU16::MIN,
+        networks: Networks::ALL,
+    };
+    let members = names.iter().map(member).collect();
+    let groups =
+        Groups::try_new(vec![GroupSpec::new(Tag::from("b"), members, Strategy::RoundRobin)]).unwrap();
+    let now = tokio::time::Instant::now().into_std();
+    let standings = groups.update(&mut groups.start(), |_, _| Status::UNKNOWN, now);
+    let flow = Flow::new(Network::Tcp, "example.com:443".parse().unwrap());
+    let context = Context { standings: &standings, flow: &flow, load: &|_| 0 };
     let mut rng = StdRng::seed_from_u64(1);
     let n_picks = vector.get("picks").as_u64().unwrap();
-    let picks = (0..n_picks).map(|_| balancer.plan(&mut rng).unwrap().attempts[0].member.to_string());
-    exactly(&json!(picks.collect::<Vec<_>>()), vector.expected())
+    let mut pick = || {
+        let plan = groups.plan(GroupId::new(0), context, &mut rng).unwrap();
+        names[plan.attempts[0].member.index()].clone()
+    };
+    exactly(&json!((0..n_picks).map(|_| pick()).collect::<Vec<_>>()), vector.expected())
 }
 
 /// What expressions mean that Rust reads differently or not at all: (expression, found in, not in).

@@ -32,7 +32,7 @@ fn outbounds(vector: &Vector) -> Vec<String> {
 fn compare(vector: &Vector, snapshot: &Snapshot) -> Verdict {
     let flow = vector.flow();
     let (decision, n_lookups) = decide(snapshot.router(), &flow, |name| lookup(vector, name));
-    let route = match snapshot.route(&decision, &mut StdRng::seed_from_u64(1)) {
+    let route = match snapshot.route(&decision, &flow, &mut StdRng::seed_from_u64(1)) {
         Ok(route) => route,
         Err(no_route) => return Verdict::Wrong(no_route.to_string()),
     };

@@ -61,7 +61,7 @@ impl<'a> Ours<'a> {
                 },
             };
         };
-        let route = self.snapshot.route(&decision, &mut seeded_rng(1)).unwrap();
+        let route = self.snapshot.route(&decision, flow, &mut seeded_rng(1)).unwrap();
         let attempts = std::iter::once(&route.first).chain(&route.others);
         let allowed = attempts.map(|attempt| attempt.outbound.tag.as_ref().unwrap().to_string()).collect();
         Verdict { allowed, rule: decision.rule.map(|rule| rule.index()), asked_outside }

@@ -1,0 +1,299 @@
+//! What a group comes to at a moment: who serves, and in which order the others follow.
+
+use std::time::Instant;
+
+use waypost_health::{Estimate, State, Status};
+use waypost_net::Network;
+
+use crate::{
+    Role, Strategy, Tier,
+    group::Group,
+    tier::{Facts, TierState},
+    top_n,
+};
+
+const NETWORKS: [Network; 2] = [Network::Tcp, Network::Udp];
+
+/// What a group comes to at a moment. Immutable; a new one is made when something changes.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub(crate) tier: Tier,
+    pub(crate) is_bootstrapping: bool,
+    pub(crate) statuses: Box<[Status]>,
+    pub(crate) ladders: [Ladder; 2],
+}
+
+/// The members that can carry one network, in classes, the best first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ladder {
+    pub(crate) classes: Vec<Class>,
+    pub(crate) n_members: usize,
+    pub(crate) n_down: usize,
+    pub(crate) n_ejected: usize,
+}
+
+/// Members that the strategy may order among themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Class {
+    pub(crate) tier: Tier,
+    pub(crate) role: Role,
+    pub(crate) members: Box<[u32]>,
+    /// The running sum of the weights, where they differ.
+    pub(crate) weights: Option<Box<[u32]>>,
+    set: Box<[u64]>,
+}
+
+/// What a group remembers from one moment to the next.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupState {
+    tier: TierState,
+    /// How many probes of each primary had ended when the last failure of the tier was counted.
+    counted_at: Box<[u64]>,
+    /// The fastest, for each network and tier.
+    incumbents: [[Vec<u32>; 2]; 2],
+    pub(crate) next_change: Option<Instant>,
+}
+
+impl Standing {
+    /// The tier that serves.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Whether the first round of probes is not over, so that every primary serves.
+    #[must_use]
+    pub fn is_bootstrapping(&self) -> bool {
+        self.is_bootstrapping
+    }
+
+    /// What is known of each member, primaries first.
+    #[must_use]
+    pub fn statuses(&self) -> &[Status] {
+        &self.statuses
+    }
+
+    /// What each member is for a network, primaries first; `None` for one that cannot carry it.
+    #[must_use]
+    pub fn roles(&self, network: Network) -> Vec<Option<Role>> {
+        let mut roles = vec![None; self.statuses.len()];
+        for class in &self.ladder(network).classes {
+            for &member in &class.members {
+                if let Some(role @ None) = roles.get_mut(member as usize) {
+                    *role = Some(class.role);
+                }
+            }
+        }
+        roles
+    }
+
+    /// The members that serve, as places in the group, primaries first: the candidates, and the
+    /// suspects beside them until there is a verdict. Live connections of others may be interrupted.
+    #[must_use]
+    pub fn serving(&self, network: Network) -> Vec<usize> {
+        let first = self.ladder(network).classes.first().map(|class| class.tier);
+        let serves = |class: &&Class| {
+            Some(class.tier) == first
+                && matches!(class.role, Role::Candidate | Role::LastGood | Role::Suspect | Role::Anybody)
+        };
+        let classes = self.ladder(network).classes.iter().filter(serves);
+        let mut serving: Vec<usize> =
+            classes.flat_map(|class| &*class.members).map(|&member| member as usize).collect();
+        serving.sort_unstable();
+        serving.dedup();
+        serving
+    }
+
+    pub(crate) fn ladder(&self, network: Network) -> &Ladder {
+        let [tcp, udp] = &self.ladders;
+        match network {
+            Network::Tcp => tcp,
+            Network::Udp => udp,
+        }
+    }
+
+    /// What the group is as a member of another one.
+    pub(crate) fn as_member(&self) -> Status {
+        let any = |wanted: fn(State) -> bool| self.statuses.iter().find(|status| wanted(status.state));
+        let known = |state| matches!(state, State::Up);
+        let best = any(known).or_else(|| any(State::is_usable)).or_else(|| any(State::stands));
+        let delays =
+            self.statuses.iter().filter(|status| status.state.is_usable()).filter_map(|status| status.delay);
+        Status {
+            state: best.map_or(State::Down, |status| status.state),
+            delay: delays.min_by_key(Estimate::mean),
+            n_probes: self.statuses.iter().map(|status| status.n_probes).min().unwrap_or_default(),
+            last_success: self.statuses.iter().filter_map(|status| status.last_success).max(),
+        }
+    }
+}
+
+impl GroupState {
+    pub(crate) fn new(group: &Group) -> Self {
+        Self {
+            tier: TierState::START,
+            counted_at: vec![0; group.n_primary()].into(),
+            incumbents: Default::default(),
+            next_change: None,
+        }
+    }
+
+    /// Takes in what is known of the members now.
+    pub(crate) fn update(&mut self, group: &Group, statuses: Vec<Status>, now: Instant) -> Standing {
+        let is_bootstrapping = self.move_tier(group, &statuses, now);
+        let tier = self.tier.tier();
+        let ladders = NETWORKS.map(|network| self.ladder(group, &statuses, network, is_bootstrapping));
+        Standing { tier, is_bootstrapping, statuses: statuses.into(), ladders }
+    }
+
+    fn move_tier(&mut self, group: &Group, statuses: &[Status], now: Instant) -> bool {
+        let (primary, backup) = statuses.split_at_checked(group.n_primary()).unwrap_or((statuses, &[]));
+        let probed = primary.iter().zip(&self.counted_at).all(|(status, counted)| status.n_probes > *counted);
+        let facts = Facts {
+            primary_stands: primary.iter().any(|status| status.state.stands()),
+            primary_usable: primary.iter().any(|status| status.state.is_usable()),
+            backup_usable: backup.iter().any(|status| status.state.is_usable()),
+            probed_again: probed,
+        };
+        let (next, counted) = self.tier.next(facts, group.spec().hysteresis, now);
+        if counted {
+            self.counted_at = primary.iter().map(|status| status.n_probes).collect();
+        }
+        self.tier = next;
+        self.next_change = next.next_change(facts, group.spec().hysteresis);
+        primary.iter().any(|status| status.state == State::Unknown)
+    }
+
+    /// Puts the members into classes. Within a tier: candidates, then those that are not among the
+    /// fastest, then suspects. A tier without candidate offers the suspect that worked last, and then
+    /// the other tier. Who has a verdict against him comes last of all.
+    fn ladder(
+        &mut self,
+        group: &Group,
+        statuses: &[Status],
+        network: Network,
+        is_bootstrapping: bool,
+    ) -> Ladder {
+        let mut ladder = Ladder::default();
+        let active = self.tier.tier();
+        let mut left_over = Vec::new();
+        for (tier, is_active) in [(active, true), (active.other(), false)] {
+            let members: Vec<u32> = group.members_of(tier, network).collect();
+            ladder.n_members += members.len();
+            let state =
+                |member: u32| statuses.get(member as usize).map_or(State::Unknown, |status| status.state);
+            let of = |wanted: fn(State) -> bool| {
+                members.iter().copied().filter(|&member| wanted(state(member))).collect::<Vec<u32>>()
+            };
+            let suspects = of(|state| matches!(state, State::Suspect(_)));
+            let ejected = of(|state| matches!(state, State::Ejected { .. }));
+            let down = of(|state| matches!(state, State::Down));
+            ladder.n_down += down.len();
+            ladder.n_ejected += ejected.len();
+            let fastest = self.fastest(group, statuses, &members, network, tier, is_bootstrapping);
+            let (candidates, slower): (Vec<u32>, Vec<u32>) =
+                of(State::is_usable).into_iter().partition(|member| fastest.contains(member));
+            let had_nobody = candidates.is_empty() && slower.is_empty();
+            ladder.push(group, tier, Role::Candidate, candidates);
+            ladder.push(group, tier, Role::OutsideTopN, slower);
+            if is_active && had_nobody {
+                // One suspect is worth a try before the other tier; the rest come behind it.
+                let (last_good, others) = split_last_good(suspects, statuses);
+                ladder.push(group, tier, Role::LastGood, last_good);
+                left_over.push((tier, Role::Suspect, others));
+            } else {
+                ladder.push(group, tier, Role::Suspect, suspects);
+            }
+            left_over.extend([(tier, Role::Ejected, ejected), (tier, Role::Down, down)]);
+        }
+        left_over.sort_by_key(|(_, role, _)| *role);
+        for (tier, role, members) in left_over {
+            ladder.push(group, tier, role, members);
+        }
+        ladder
+    }
+
+    /// Who may be a candidate, as far as speed matters.
+    fn fastest(
+        &mut self,
+        group: &Group,
+        statuses: &[Status],
+        members: &[u32],
+        network: Network,
+        tier: Tier,
+        is_bootstrapping: bool,
+    ) -> Vec<u32> {
+        let spec = group.spec();
+        let n = match (spec.strategy, tier) {
+            // However many are asked for, one serves until another one is clearly faster.
+            (Strategy::LeastPing, Tier::Primary | Tier::Backup) => 1,
+            (_, Tier::Primary) => spec.top_n.primary,
+            (_, Tier::Backup) => spec.top_n.backup,
+        };
+        if n == 0 || is_bootstrapping {
+            return members.to_vec();
+        }
+        let status = |member: u32| statuses.get(member as usize).copied().unwrap_or(Status::UNKNOWN);
+        // A suspect keeps its place until there is a verdict.
+        let ranked: Vec<(u32, Option<Estimate>)> = members
+            .iter()
+            .map(|&member| (member, status(member)))
+            .filter(|(_, status)| status.state.stands())
+            .map(|(member, status)| (member, status.delay))
+            .collect();
+        let [tcp, udp] = &mut self.incumbents;
+        let [primary, backup] = match network {
+            Network::Tcp => tcp,
+            Network::Udp => udp,
+        };
+        let incumbents = match tier {
+            Tier::Primary => primary,
+            Tier::Backup => backup,
+        };
+        *incumbents = top_n::choose(&ranked, n, spec.top_n.tolerance, incumbents);
+        if incumbents.iter().any(|&member| status(member).state.is_usable()) {
+            incumbents.clone()
+        } else {
+            // All of the fastest are suspects: the others are not worse than nobody.
+            members.to_vec()
+        }
+    }
+}
+
+impl Ladder {
+    fn push(&mut self, group: &Group, tier: Tier, role: Role, members: Vec<u32>) {
+        if !members.is_empty() {
+            self.classes.push(Class::new(group, tier, role, members));
+        }
+    }
+}
+
+impl Class {
+    pub(crate) fn new(group: &Group, tier: Tier, role: Role, members: Vec<u32>) -> Self {
+        let weights: Vec<u32> = members.iter().map(|&member| u32::from(group.weight(member))).collect();
+        let differ = weights.windows(2).any(|pair| pair.first() != pair.last());
+        let sums = weights.iter().scan(0_u32, |sum, weight| {
+            *sum = sum.saturating_add(*weight);
+            Some(*sum)
+        });
+        let mut set = vec![0; group.n_members().div_ceil(64)];
+        for &member in &members {
+            if let Some(word) = set.get_mut(member as usize / 64) {
+                *word |= 1 << (member % 64);
+            }
+        }
+        Self { tier, role, weights: differ.then(|| sums.collect()), members: members.into(), set: set.into() }
+    }
+
+    pub(crate) fn contains(&self, member: u32) -> bool {
+        self.set.get(member as usize / 64).is_some_and(|word| word & (1 << (member % 64)) != 0)
+    }
+}
+
+/// The suspect that worked last, and the others.
+fn split_last_good(suspects: Vec<u32>, statuses: &[Status]) -> (Vec<u32>, Vec<u32>) {
+    let last_success = |member: u32| statuses.get(member as usize).and_then(|status| status.last_success);
+    // The first of equals: the order of the configuration.
+    let best = suspects.iter().copied().rev().max_by_key(|&member| last_success(member));
+    suspects.into_iter().partition(|&member| Some(member) == best)
+}

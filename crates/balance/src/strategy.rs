@@ -1,0 +1,50 @@
+use std::fmt;
+
+/// How a group chooses among its candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Strategy {
+    /// At random, each as often as its weight says.
+    #[default]
+    Random,
+    /// By the hash of a key, so that the same key finds the same member.
+    ConsistentHash,
+    /// One after the other, in the order of the configuration.
+    RoundRobin,
+    /// Of two random ones the one with fewer live connections for its weight ("power of two choices").
+    LeastConn,
+    /// The one whose probes are fastest, until another one is faster by more than the tolerance.
+    LeastPing,
+    /// The first in the order of the configuration.
+    Failover,
+}
+
+impl Strategy {
+    /// Every strategy there is.
+    pub const ALL: [Self; 6] = [
+        Self::Random,
+        Self::ConsistentHash,
+        Self::RoundRobin,
+        Self::LeastConn,
+        Self::LeastPing,
+        Self::Failover,
+    ];
+
+    /// The name as configuration files write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::ConsistentHash => "consistent_hash",
+            Self::RoundRobin => "round_robin",
+            Self::LeastConn => "least_conn",
+            Self::LeastPing => "least_ping",
+            Self::Failover => "failover",
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

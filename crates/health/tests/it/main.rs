@@ -1,0 +1,7 @@
+//! Tests through the public interface, on a virtual clock.
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+mod passive;
+mod probes;
+mod uplink;
+mod world;

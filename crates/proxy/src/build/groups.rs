@@ -1,0 +1,320 @@
+//! `loadbalance` outbounds and balancers of the configuration → groups.
+
+use std::{collections::HashMap, num::NonZeroU16, time::Duration};
+
+use sha2::{Digest as _, Sha256};
+use waypost_balance::{
+    EmptyPoolAction, GroupId, GroupSpec, Groups, GroupsError, HashSpec, Hysteresis, KeyPart, KeySpec,
+    MemberSpec, MemberTarget, OnEmptyKey, Strategy, TopN, select,
+};
+use waypost_config::{
+    Diagnostic,
+    model::{
+        self, BalancerStrategy, Config, HashAlgorithm, LoadBalance, LoadBalanceStrategy, OutboundProtocol,
+        ProxyServer,
+    },
+};
+use waypost_health::{CheckId, CheckSettings, MemberId, Monitor};
+use waypost_net::{Networks, Tag};
+use waypost_ring::Algorithm;
+
+use super::failure;
+use crate::{
+    pools::{PoolSettings, Pools, ProbeSettings},
+    probe::{ProbeMethod, ProbeTarget},
+};
+
+/// What the first entry of a file is called if it is a group without a tag.
+const NAMELESS: &str = "loadbalance";
+
+/// Balancers have nothing probed, so that nobody asks how long after a connection.
+const NO_PROBES: Duration = Duration::ZERO;
+
+/// Joins the groups of `config`. `leaves` are the outbounds that dial, with what they are.
+pub(super) fn pools(config: &Config, leaves: &[Leaf], problems: &mut Vec<Diagnostic>) -> Option<Pools> {
+    let mut lowering = Lowering::new(config, leaves);
+    let mut specs = Vec::new();
+    let mut spans = Vec::new();
+    for outbound in &config.outbounds {
+        if let OutboundProtocol::LoadBalance(settings) = &outbound.protocol {
+            let tag = outbound.tag.as_ref().map_or_else(|| Tag::from(NAMELESS), |tag| tag.value.clone());
+            specs.push(lowering.load_balance(&tag, settings));
+            spans.push(outbound.span);
+        }
+    }
+    let tags: Vec<Tag> =
+        config.outbounds.iter().filter_map(|outbound| Some(outbound.tag.as_ref()?.value.clone())).collect();
+    for balancer in &config.routing.balancers {
+        specs.push(lowering.balancer(balancer, &tags));
+        spans.push(balancer.span);
+    }
+    let place = |error: &GroupsError| match error {
+        GroupsError::UnknownGroup { group } | GroupsError::Placement { group, .. } => Some(group.clone()),
+        GroupsError::Cycle { path } => path.first().cloned(),
+        _ => None,
+    };
+    let names: Vec<Tag> = specs.iter().map(|spec| spec.tag.clone()).collect();
+    match Groups::try_new(specs) {
+        Ok(groups) => Some(lowering.finish(groups)),
+        Err(error) => {
+            let index =
+                names.iter().position(|name| Some(name) == place(&error).as_ref()).unwrap_or_default();
+            problems.extend(spans.get(index).map(|span| failure(*span, &error)));
+            None
+        }
+    }
+}
+
+/// An outbound that dials.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub(super) tag: Option<Tag>,
+    /// What it is, whatever it is called.
+    pub(super) identity: Box<[u8]>,
+    pub(super) networks: Networks,
+}
+
+impl Leaf {
+    /// What an outbound is; `None` for a group.
+    pub(super) fn new(tag: Option<Tag>, protocol: &OutboundProtocol) -> Option<Self> {
+        let (identity, networks) = match protocol {
+            OutboundProtocol::Freedom { resolve } => {
+                (format!("freedom|{resolve:?}").into_bytes(), Networks::ALL)
+            }
+            OutboundProtocol::Blackhole { .. } => (b"blackhole".to_vec(), Networks::ALL),
+            OutboundProtocol::Socks(servers) => (servers_identity("socks", servers), Networks::ALL),
+            OutboundProtocol::Http(servers) => {
+                (servers_identity("http", servers), Networks { tcp: true, udp: false })
+            }
+            OutboundProtocol::LoadBalance(_) => return None,
+        };
+        Some(Self { tag, identity: identity.into(), networks })
+    }
+}
+
+/// Protocol, addresses and accounts; passwords only as a digest.
+fn servers_identity(protocol: &str, servers: &[ProxyServer]) -> Vec<u8> {
+    let mut identity = protocol.as_bytes().to_vec();
+    for server in servers {
+        identity.extend_from_slice(format!("|{}:{}", server.host, server.port).as_bytes());
+        if let Some(account) = &server.account {
+            identity.extend_from_slice(format!("|{}|", account.user).as_bytes());
+            identity.extend_from_slice(&Sha256::digest(account.password.expose().as_bytes()));
+        }
+    }
+    identity
+}
+
+struct Lowering<'a> {
+    leaves: HashMap<Tag, (MemberId, &'a Leaf)>,
+    groups: HashMap<Tag, GroupId>,
+    monitor: Monitor,
+    probes: Vec<ProbeSettings>,
+    settings: Vec<Draft>,
+}
+
+/// The settings of a group, but for its pool, which needs all groups.
+struct Draft {
+    idle_timeout: Duration,
+    pace: model::DialPace,
+    interrupts: bool,
+    needs_rule_set: bool,
+    is_balancer: bool,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(config: &Config, leaves: &'a [Leaf]) -> Self {
+        let mut monitor = Monitor::new();
+        let members = leaves.iter().map(|leaf| (monitor.add_member(), leaf));
+        let tagged = members.filter_map(|(member, leaf)| Some((leaf.tag.clone()?, (member, leaf))));
+        let leaves = tagged.collect();
+        let is_group =
+            |outbound: &&model::Outbound| matches!(outbound.protocol, OutboundProtocol::LoadBalance(_));
+        let groups = config.outbounds.iter().filter(is_group).enumerate();
+        let groups = groups
+            .filter_map(|(index, group)| Some((group.tag.as_ref()?.value.clone(), GroupId::new(index))));
+        let groups = groups.collect();
+        Self { leaves, groups, monitor, probes: Vec::new(), settings: Vec::new() }
+    }
+
+    fn load_balance(&mut self, tag: &Tag, settings: &LoadBalance) -> GroupSpec {
+        let weight = |tag: &Tag| {
+            settings
+                .weights
+                .iter()
+                .find(|(weighted, _)| weighted == tag)
+                .map_or(NonZeroU16::MIN, |(_, weight)| *weight)
+        };
+        let mut members = |tags: &[waypost_config::Spanned<Tag>]| -> Vec<MemberSpec> {
+            tags.iter()
+                .filter_map(|tag| self.member(&tag.value, weight(&tag.value), Some(&settings.probe)))
+                .collect()
+        };
+        let (primary, backup) = (members(&settings.primary), members(&settings.backup));
+        let parts: Vec<KeyPart> = settings.hash.key_parts.iter().copied().map(key_part).collect();
+        let needs_rule_set = settings.strategy == LoadBalanceStrategy::ConsistentHash
+            && parts
+                .iter()
+                .any(|part| matches!(part, KeyPart::MatchedRuleset | KeyPart::MatchedRulesetOrEtld));
+        self.settings.push(Draft {
+            idle_timeout: settings.probe.idle_timeout,
+            pace: settings.dial,
+            interrupts: settings.interrupt_exist_connections,
+            needs_rule_set,
+            is_balancer: false,
+        });
+        GroupSpec {
+            tag: tag.clone(),
+            primary,
+            backup,
+            strategy: strategy(settings.strategy),
+            top_n: TopN {
+                primary: settings.top_n.primary,
+                backup: settings.top_n.backup,
+                tolerance: settings.top_n.tolerance,
+            },
+            hash: hash(&settings.hash, parts),
+            hysteresis: Hysteresis {
+                primary_failures: settings.hysteresis.primary_failures,
+                backup_hold_time: settings.hysteresis.backup_hold_time,
+            },
+            empty_pool: match settings.empty_pool_action {
+                model::EmptyPoolAction::Error => EmptyPoolAction::Error,
+                model::EmptyPoolAction::FallbackAll => EmptyPoolAction::FallbackAll,
+            },
+            fallback: None,
+        }
+    }
+
+    /// A balancer of V2Ray: its members are not probed, and all of them are tried when nobody stands,
+    /// because nothing but connections tells that somebody works again.
+    fn balancer(&mut self, balancer: &model::Balancer, tags: &[Tag]) -> GroupSpec {
+        let prefixes: Vec<&str> = balancer.selector.iter().map(|prefix| &*prefix.value).collect();
+        let members = select(&prefixes, tags);
+        let members = members.iter().filter_map(|tag| self.member(tag, NonZeroU16::MIN, None)).collect();
+        let strategy = match balancer.strategy {
+            BalancerStrategy::Random => Strategy::Random,
+            BalancerStrategy::RoundRobin => Strategy::RoundRobin,
+        };
+        let fallback =
+            balancer.fallback.as_ref().and_then(|tag| self.member(&tag.value, NonZeroU16::MIN, None));
+        self.settings.push(Draft {
+            idle_timeout: NO_PROBES,
+            pace: model::DialPace::default(),
+            interrupts: false,
+            needs_rule_set: false,
+            is_balancer: true,
+        });
+        let spec = GroupSpec::new(balancer.tag.value.clone(), members, strategy);
+        GroupSpec { fallback, empty_pool: EmptyPoolAction::FallbackAll, ..spec }
+    }
+
+    /// A member by its tag. A checked configuration names only members that exist.
+    fn member(&mut self, tag: &Tag, weight: NonZeroU16, probe: Option<&model::Probe>) -> Option<MemberSpec> {
+        if let Some(&group) = self.groups.get(tag) {
+            let target = MemberTarget::Group(group);
+            let identity = format!("group|{tag}").into_bytes().into();
+            return Some(MemberSpec { tag: tag.clone(), target, identity, weight, networks: Networks::ALL });
+        }
+        let &(member, leaf) = self.leaves.get(tag)?;
+        let check = probe.map(|probe| self.check(member, probe));
+        Some(MemberSpec {
+            tag: tag.clone(),
+            target: MemberTarget::Leaf { member, check },
+            identity: leaf.identity.clone(),
+            weight,
+            networks: leaf.networks,
+        })
+    }
+
+    fn check(&mut self, member: MemberId, probe: &model::Probe) -> CheckId {
+        // Two groups share a check if all that tells a good answer from a bad one is the same.
+        let name = format!("{:?} {} {:?}", probe.method, probe.url.text, probe.expected_status);
+        let settings = CheckSettings { interval: probe.interval, rise: probe.rise, fall: probe.fall };
+        let check = self.monitor.add_check(member, &name, settings);
+        if let Some(shared) = self.probes.get_mut(check.index()) {
+            shared.timeout = shared.timeout.max(probe.timeout);
+        } else {
+            let target = ProbeTarget {
+                https: probe.url.https,
+                target: probe.url.target.clone(),
+                path: probe.url.path.clone(),
+                host_header: host_header(&probe.url),
+                method: match probe.method {
+                    model::ProbeMethod::Head => ProbeMethod::Head,
+                    model::ProbeMethod::Get => ProbeMethod::Get,
+                },
+                expected: probe.expected_status.clone().into(),
+            };
+            self.probes.push(ProbeSettings { target, timeout: probe.timeout });
+        }
+        check
+    }
+
+    fn finish(mut self, groups: Groups) -> Pools {
+        let settings = self.settings.into_iter().enumerate().map(|(index, draft)| {
+            let pool = self.monitor.add_pool(&groups.leaves(GroupId::new(index)), draft.idle_timeout);
+            let Draft { pace, interrupts, needs_rule_set, is_balancer, .. } = draft;
+            PoolSettings { pool, pace, interrupts, needs_rule_set, is_balancer }
+        });
+        let settings = settings.collect();
+        Pools::new(groups, settings, self.monitor, self.probes)
+    }
+}
+
+/// RFC 9110 §7.2: the port is left out where it is the scheme's own.
+fn host_header(url: &model::ProbeUrl) -> Box<str> {
+    let own = if url.https { 443 } else { 80 };
+    let text = url.target.to_string();
+    match text.strip_suffix(&format!(":{own}")) {
+        Some(host) if url.target.port == own => host.into(),
+        Some(_) | None => text.into(),
+    }
+}
+
+fn strategy(strategy: LoadBalanceStrategy) -> Strategy {
+    match strategy {
+        LoadBalanceStrategy::Random => Strategy::Random,
+        LoadBalanceStrategy::ConsistentHash => Strategy::ConsistentHash,
+        LoadBalanceStrategy::RoundRobin => Strategy::RoundRobin,
+        LoadBalanceStrategy::LeastConn => Strategy::LeastConn,
+        LoadBalanceStrategy::LeastPing => Strategy::LeastPing,
+        LoadBalanceStrategy::Failover => Strategy::Failover,
+    }
+}
+
+fn hash(hash: &model::Hash, parts: Vec<KeyPart>) -> HashSpec {
+    HashSpec {
+        key: KeySpec::new(parts, hash.salt.clone()),
+        on_empty_key: match hash.on_empty_key {
+            model::OnEmptyKey::Random => OnEmptyKey::Random,
+            model::OnEmptyKey::HashEmpty => OnEmptyKey::HashEmpty,
+            model::OnEmptyKey::Error => OnEmptyKey::Error,
+        },
+        algorithm: match hash.algorithm {
+            HashAlgorithm::Ring => Algorithm::Ring,
+            HashAlgorithm::Rendezvous => Algorithm::Rendezvous,
+            HashAlgorithm::Maglev => Algorithm::Maglev,
+        },
+        virtual_nodes: hash.virtual_nodes,
+        probes: hash.probes,
+        balance_factor: hash.balance_factor.and_then(std::num::NonZeroU32::new),
+    }
+}
+
+fn key_part(part: model::KeyPart) -> KeyPart {
+    match part {
+        model::KeyPart::SrcIp => KeyPart::SrcIp,
+        model::KeyPart::SrcPort => KeyPart::SrcPort,
+        model::KeyPart::DstIp => KeyPart::DstIp,
+        model::KeyPart::DstPort => KeyPart::DstPort,
+        model::KeyPart::Network => KeyPart::Network,
+        model::KeyPart::Domain => KeyPart::Domain,
+        model::KeyPart::InboundTag => KeyPart::InboundTag,
+        model::KeyPart::User => KeyPart::User,
+        model::KeyPart::MatchedRuleset => KeyPart::MatchedRuleset,
+        model::KeyPart::EtldPlusOne => KeyPart::EtldPlusOne,
+        model::KeyPart::MatchedRulesetOrEtld => KeyPart::MatchedRulesetOrEtld,
+        model::KeyPart::Salt => KeyPart::Salt,
+    }
+}

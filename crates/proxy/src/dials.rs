@@ -1,0 +1,251 @@
+//! The attempts of one connection: what is tried when, and what that tells of the members.
+
+use std::{fmt, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tracing::debug;
+use waypost_balance::Role;
+use waypost_config::model::DialPace;
+use waypost_health::Outcome;
+use waypost_net::{Flow, Tag};
+use waypost_router::Decision;
+
+use crate::{
+    DialError, Dialed,
+    health::Health,
+    replay::{Evidence, Replays},
+    serve::Chain,
+    snapshot::{Route, Snapshot},
+    walk::{Attempts, Ending, Patience},
+};
+
+/// What the only outbound of a route gets; V2Ray gives it 16 seconds.
+const SINGLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many times as long as usual a dial may take before the next begins beside it.
+const USUAL_DIALS: u32 = 3;
+/// How many times as long as usual a first byte may take before others get the first flight too.
+const USUAL_FIRST_BYTES: u32 = 4;
+
+/// One attempt to carry a connection, for logs and for the table of connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// The outbound.
+    pub outbound: Option<Tag>,
+    /// When it began, from the begin of the first one.
+    pub began: Duration,
+    /// How long it took to what `end` says.
+    pub took: Duration,
+    /// What came of it.
+    pub end: AttemptEnd,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// The outbound connected.
+    Connected,
+    /// It did not.
+    Failed(Box<str>),
+    /// Another one that began later was faster.
+    Overtaken,
+    /// It took so much longer than usual that it made room for another one.
+    GivenUp,
+    /// It was no longer needed.
+    Dropped,
+    /// It connected, and another one that was sent the same first bytes answered.
+    Silent,
+    /// It connected, and closed without an answer.
+    ClosedEarly,
+    /// It connected and brought the first answer.
+    Answered,
+}
+
+impl fmt::Display for AttemptEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected"),
+            Self::Failed(error) => f.write_str(error),
+            Self::Overtaken => f.write_str("overtaken"),
+            Self::GivenUp => f.write_str("given up"),
+            Self::Dropped => f.write_str("not needed"),
+            Self::Silent => f.write_str("silent"),
+            Self::ClosedEarly => f.write_str("closed without an answer"),
+            Self::Answered => f.write_str("answered"),
+        }
+    }
+}
+
+impl fmt::Display for AttemptRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outbound = self.outbound.as_deref().unwrap_or("-");
+        let Self { began, took, end, .. } = self;
+        write!(f, "{outbound} at {} ms: {end} after {} ms", began.as_millis(), took.as_millis())
+    }
+}
+
+/// The attempts of a route.
+pub(crate) struct Dials<'d, 's> {
+    pub(crate) snapshot: &'d Snapshot,
+    pub(crate) flow: &'d Flow,
+    pub(crate) decision: &'d Decision<'d>,
+    pub(crate) route: &'d Route<'s>,
+    pub(crate) health: &'d Health,
+    begin: Instant,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    records: Vec<AttemptRecord>,
+    /// Failures that may be the target's fault. They count when another member brings an answer.
+    disputed: Vec<usize>,
+    /// Attempts that made room. They count as overtaken when another member connects.
+    given_up: Vec<usize>,
+}
+
+impl<'d, 's> Dials<'d, 's> {
+    pub(crate) fn new(
+        snapshot: &'d Snapshot,
+        flow: &'d Flow,
+        decision: &'d Decision<'d>,
+        route: &'d Route<'s>,
+        health: &'d Health,
+    ) -> Self {
+        Self { snapshot, flow, decision, route, health, begin: Instant::now(), seen: Mutex::default() }
+    }
+
+    /// How the members of the route are dialled.
+    pub(crate) fn pace(&self) -> DialPace {
+        match &self.route.group {
+            Some(group) => group.settings.pace,
+            None => DialPace {
+                attempt_timeout: SINGLE_TIMEOUT,
+                total_timeout: SINGLE_TIMEOUT,
+                ..DialPace::default()
+            },
+        }
+    }
+
+    /// What was attempted so far.
+    pub(crate) fn records(&self) -> Vec<AttemptRecord> {
+        self.seen.lock().records.clone()
+    }
+
+    fn report(&self, number: usize, outcome: Outcome) {
+        // Without a group nobody asks how the outbound is.
+        if self.route.group.is_some() {
+            self.health.report(self.route.attempt(number).member, outcome);
+        }
+    }
+
+    fn record(&self, number: usize, took: Duration, end: AttemptEnd) {
+        let outbound = self.route.attempt(number).outbound.tag.clone();
+        let began = self.begin.elapsed().saturating_sub(took);
+        self.seen.lock().records.push(AttemptRecord { outbound, began, took, end });
+    }
+}
+
+impl Attempts for Dials<'_, '_> {
+    type Reached = Dialed;
+    type Error = DialError;
+
+    fn count(&self) -> usize {
+        self.route.len()
+    }
+
+    /// Passes over members that were fine when the plan was made and no longer are.
+    fn choose(&self, left: &[usize]) -> usize {
+        let view = self.health.view();
+        let is_worse = |number: usize| {
+            let attempt = self.route.attempt(number);
+            let was_usable = matches!(
+                attempt.why,
+                crate::snapshot::Why::Group(reason) if matches!(reason.role, Role::Candidate | Role::OutsideTopN)
+            );
+            was_usable && !view.state(attempt.member, attempt.check).is_usable()
+        };
+        left.iter().position(|&number| !is_worse(number)).unwrap_or(0)
+    }
+
+    fn patience(&self, number: usize) -> Patience {
+        let usual = self.health.usual_dial(self.route.attempt(number).member);
+        let delay = self.pace().hedge_delay.max(usual.unwrap_or_default().saturating_mul(USUAL_DIALS));
+        Patience { delay, measured: usual.is_some() }
+    }
+
+    async fn attempt(&self, number: usize) -> Result<Dialed, DialError> {
+        let deadline = Instant::now() + self.pace().attempt_timeout;
+        let dialer = &self.route.attempt(number).outbound.dialer;
+        let prefer = &self.decision.matched_addresses;
+        dialer.dial(&self.flow.target, prefer, self.snapshot.resolver(), deadline).await
+    }
+
+    /// A blackhole that was chosen ends the walk, because it is meant; one that only comes next in a
+    /// plan is an outbound that cannot carry the connection.
+    fn is_final(&self, number: usize, error: &DialError) -> bool {
+        number == 0 && matches!(error, DialError::Blackholed { .. })
+    }
+
+    fn ended(&self, number: usize, ending: Ending<'_, DialError>, took: Duration) {
+        let end = match ending {
+            Ending::Reached => {
+                self.report(number, Outcome::Connected { took });
+                let given_up = std::mem::take(&mut self.seen.lock().given_up);
+                for other in given_up.into_iter().filter(|&other| other != number) {
+                    self.report(other, Outcome::Overtaken);
+                }
+                AttemptEnd::Connected
+            }
+            Ending::Failed(error) => {
+                let attempt = self.route.attempt(number);
+                if attempt.outbound.dialer.is_at_fault(error) {
+                    self.report(number, Outcome::Failed);
+                } else {
+                    self.seen.lock().disputed.push(number);
+                }
+                let error = Chain(error).to_string();
+                debug!(target = %self.flow.target, outbound = attempt.outbound.tag.as_deref(), error, "an attempt failed");
+                AttemptEnd::Failed(error.into())
+            }
+            Ending::Overtaken => {
+                self.report(number, Outcome::Overtaken);
+                AttemptEnd::Overtaken
+            }
+            Ending::GivenUp => {
+                self.seen.lock().given_up.push(number);
+                AttemptEnd::GivenUp
+            }
+            Ending::Dropped => AttemptEnd::Dropped,
+        };
+        self.record(number, took, end);
+    }
+}
+
+impl Replays for Dials<'_, '_> {
+    fn delay(&self, number: usize) -> Duration {
+        let usual = self.health.usual_first_byte(self.route.attempt(number).member).unwrap_or_default();
+        self.pace().replay_delay.max(usual.saturating_mul(USUAL_FIRST_BYTES))
+    }
+
+    fn found(&self, evidence: Evidence) {
+        match evidence {
+            Evidence::FirstByte { number, took } => {
+                self.report(number, Outcome::FirstByte { took });
+                let disputed = std::mem::take(&mut self.seen.lock().disputed);
+                for other in disputed.into_iter().filter(|&other| other != number) {
+                    self.report(other, Outcome::Failed);
+                }
+                self.record(number, took, AttemptEnd::Answered);
+            }
+            Evidence::Silent { number, after } => {
+                self.report(number, Outcome::Silent);
+                self.record(number, after, AttemptEnd::Silent);
+            }
+            Evidence::ClosedEarly { number } => {
+                self.seen.lock().disputed.push(number);
+                self.record(number, Duration::ZERO, AttemptEnd::ClosedEarly);
+            }
+        }
+    }
+}

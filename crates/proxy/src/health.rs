@@ -1,0 +1,396 @@
+//! The task that owns the health of all members, and what connections see of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use waypost_balance::{GroupId, GroupStates, Tier};
+use waypost_health::{CheckId, Event, MemberId, Monitor, Outcome, PoolId};
+use waypost_net::{Network, Tag};
+
+use crate::{
+    Connections,
+    pools::View,
+    probe::{default_tls, probe},
+    snapshot::Snapshot,
+};
+
+/// How many reports may wait. One that finds no room is dropped: the next connection tells the same.
+const MAX_WAITING: usize = 4096;
+/// A pool in use says so at most this often.
+const TOUCH_EVERY: Duration = Duration::from_secs(1);
+
+/// What connections see of the health of members, and how they report. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Health(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    view: ArcSwap<View>,
+    /// By the number of the outbound.
+    members: Box<[MemberFigures]>,
+    /// When a pool last said that it is in use, in milliseconds since the start.
+    touched: Box<[AtomicU64]>,
+    start: Instant,
+    reports: mpsc::Sender<Report>,
+}
+
+/// What is read without waiting for a new view.
+#[derive(Debug, Default)]
+struct MemberFigures {
+    live: AtomicUsize,
+    /// In microseconds; 0 is not known.
+    usual_dial: AtomicU64,
+    usual_first_byte: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Report {
+    Outcome(MemberId, Outcome),
+    Used(PoolId),
+    ProbeEnded(CheckId, Option<Duration>),
+    Ask(PoolId, oneshot::Sender<()>),
+}
+
+/// Counts a live connection of a member until it is dropped.
+#[derive(Debug)]
+pub(crate) struct LiveGuard {
+    health: Health,
+    member: MemberId,
+}
+
+impl Health {
+    /// Starts watching the members of `snapshot`, until `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// If TLS for probes cannot be set up.
+    pub(crate) fn start(
+        snapshot: Arc<Snapshot>,
+        connections: Connections,
+        stop: CancellationToken,
+    ) -> Result<Self, rustls::Error> {
+        let pools = snapshot.pools();
+        let (reports, waiting) = mpsc::channel(MAX_WAITING);
+        let health = Self(Arc::new(Shared {
+            view: ArcSwap::from_pointee(pools.first_view(now())),
+            members: (0..pools.n_outbounds()).map(|_| MemberFigures::default()).collect(),
+            touched: (0..pools.n_pools()).map(|_| AtomicU64::new(0)).collect(),
+            start: Instant::now(),
+            reports,
+        }));
+        if pools.n_pools() > 0 {
+            let monitor = pools.monitor();
+            let states = pools.groups.start();
+            let watch = Watch {
+                health: health.clone(),
+                tls: default_tls()?,
+                snapshot,
+                connections,
+                monitor,
+                states,
+                asked: Vec::new(),
+                stop,
+            };
+            tokio::spawn(watch.run(waiting));
+        }
+        Ok(health)
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.0.view.load_full()
+    }
+
+    /// Reports what became of a connection.
+    pub(crate) fn report(&self, member: MemberId, outcome: Outcome) {
+        // A full channel means thousands of reports under way; this one is not missed.
+        let _full = self.0.reports.try_send(Report::Outcome(member, outcome));
+    }
+
+    /// Says that a connection uses a pool.
+    pub(crate) fn touch(&self, pool: PoolId) {
+        let Some(touched) = self.0.touched.get(pool.index()) else { return };
+        let elapsed = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = touched.load(Ordering::Relaxed);
+        if elapsed < last.saturating_add(millis(TOUCH_EVERY)) && last > 0 {
+            return;
+        }
+        touched.store(elapsed.max(1), Ordering::Relaxed);
+        let _full = self.0.reports.try_send(Report::Used(pool));
+    }
+
+    /// Has every member of a pool probed and waits for the first that works, or for the last that does
+    /// not, at most for `limit`.
+    pub(crate) async fn ask(&self, pool: PoolId, limit: Duration) {
+        let (answer, answered) = oneshot::channel();
+        if self.0.reports.send(Report::Ask(pool, answer)).await.is_ok() {
+            // Whatever comes of it, the plan is made again.
+            let _answered = timeout(limit, answered).await;
+        }
+    }
+
+    /// How long a dial of a member usually takes.
+    pub(crate) fn usual_dial(&self, member: MemberId) -> Option<Duration> {
+        self.figure(member, |figures| &figures.usual_dial)
+    }
+
+    /// How long a member usually takes to bring a first byte.
+    pub(crate) fn usual_first_byte(&self, member: MemberId) -> Option<Duration> {
+        self.figure(member, |figures| &figures.usual_first_byte)
+    }
+
+    /// How many connections a member carries.
+    pub(crate) fn live(&self, member: MemberId) -> usize {
+        self.0.members.get(member.index()).map_or(0, |figures| figures.live.load(Ordering::Relaxed))
+    }
+
+    /// Counts a connection.
+    pub(crate) fn carry(&self, member: MemberId) -> LiveGuard {
+        if let Some(figures) = self.0.members.get(member.index()) {
+            figures.live.fetch_add(1, Ordering::Relaxed);
+        }
+        LiveGuard { health: self.clone(), member }
+    }
+
+    fn figure(&self, member: MemberId, of: fn(&MemberFigures) -> &AtomicU64) -> Option<Duration> {
+        let micros = of(self.0.members.get(member.index())?).load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+}
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        if let Some(figures) = self.health.0.members.get(self.member.index()) {
+            figures.live.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The task: all that changes is here, and in nobody else's hands.
+struct Watch {
+    health: Health,
+    tls: Arc<rustls::ClientConfig>,
+    snapshot: Arc<Snapshot>,
+    connections: Connections,
+    monitor: Monitor,
+    states: GroupStates,
+    asked: Vec<Asked>,
+    stop: CancellationToken,
+}
+
+/// A pool whose members were asked for, because nobody in it stands.
+struct Asked {
+    pool: PoolId,
+    /// Probes that have not ended.
+    left: Vec<CheckId>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Watch {
+    async fn run(mut self, mut reports: mpsc::Receiver<Report>) {
+        self.monitor.start(now(), &mut thread_rng());
+        loop {
+            for check in self.monitor.due(now()) {
+                self.spawn_probe(check);
+            }
+            let changes = self.states.next_change();
+            let wake = self.monitor.next_wake(now()).into_iter().chain(changes).min();
+            let is_new = tokio::select! {
+                () = self.stop.cancelled() => return,
+                report = reports.recv() => match report {
+                    None => return,
+                    Some(report) => {
+                        let mut is_new = self.take(report);
+                        // Reports come in bursts, and one view does for all of a burst.
+                        while let Ok(report) = reports.try_recv() {
+                            is_new |= self.take(report);
+                        }
+                        is_new
+                    }
+                },
+                () = sleep(wake) => true,
+            };
+            if is_new {
+                self.publish();
+            }
+        }
+    }
+
+    fn take(&mut self, report: Report) -> bool {
+        match report {
+            Report::Outcome(member, outcome) => {
+                let is_new = self.monitor.outcome(member, outcome, now());
+                self.note_usual(member);
+                is_new
+            }
+            Report::Used(pool) => {
+                let was_idle = self.monitor.is_idle(pool, now());
+                self.monitor.touch(pool, now());
+                was_idle
+            }
+            Report::ProbeEnded(check, delay) => {
+                self.monitor.probe_ended(check, delay, now(), &mut thread_rng());
+                self.publish();
+                self.answer(check, delay.is_some());
+                false
+            }
+            Report::Ask(pool, answer) => {
+                self.ask(pool, answer);
+                false
+            }
+        }
+    }
+
+    fn note_usual(&self, member: MemberId) {
+        let Some(figures) = self.health.0.members.get(member.index()) else { return };
+        let micros = |usual: Option<waypost_health::Estimate>| {
+            usual.map_or(0, |usual| u64::try_from(usual.mean().as_micros()).unwrap_or(u64::MAX).max(1))
+        };
+        figures.usual_dial.store(micros(self.monitor.usual_dial(member)), Ordering::Relaxed);
+        figures.usual_first_byte.store(micros(self.monitor.usual_first_byte(member)), Ordering::Relaxed);
+    }
+
+    fn spawn_probe(&self, check: CheckId) {
+        let (snapshot, tls, stop) = (self.snapshot.clone(), self.tls.clone(), self.stop.clone());
+        let reports = self.health.0.reports.clone();
+        let Some(member) = self.monitor.probed_member(check) else { return };
+        tokio::spawn(async move {
+            let (Some(settings), Some(outbound)) =
+                (snapshot.pools().probe(check), snapshot.outbounds().get(member.index()))
+            else {
+                return;
+            };
+            let probing =
+                probe(&outbound.dialer, &settings.target, &tls, snapshot.resolver(), settings.timeout);
+            let result = tokio::select! {
+                () = stop.cancelled() => return,
+                result = probing => result,
+            };
+            match &result {
+                Ok(delay) => debug!(outbound = outbound.tag.as_deref(), ?delay, "probe"),
+                Err(error) => debug!(outbound = outbound.tag.as_deref(), %error, "probe failed"),
+            }
+            // Nobody to tell: the proxy is stopping.
+            let _stopping = reports.send(Report::ProbeEnded(check, result.ok())).await;
+        });
+    }
+
+    /// Has all members of a pool probed, once for all who wait. The monitor keeps a pause between two
+    /// probes of a member.
+    fn ask(&mut self, pool: PoolId, answer: oneshot::Sender<()>) {
+        self.asked.retain(|asked| !asked.left.is_empty());
+        if let Some(asked) = self.asked.iter_mut().find(|asked| asked.pool == pool) {
+            return asked.waiting.push(answer);
+        }
+        let pools = self.snapshot.pools();
+        let group = pools.iter().find(|(_, _, settings)| settings.pool == pool).map(|(id, _, _)| id);
+        let leaves = group.map(|id| pools.groups.leaves(id)).unwrap_or_default();
+        let left = leaves.into_iter().filter_map(|(_, check)| check).collect();
+        self.monitor.ask_pool(pool, now());
+        self.asked.push(Asked { pool, left, waiting: vec![answer] });
+    }
+
+    /// Tells those who wait for a pool when one of its members works, or none does.
+    fn answer(&mut self, check: CheckId, succeeded: bool) {
+        for asked in &mut self.asked {
+            if !asked.left.contains(&check) {
+                continue;
+            }
+            asked.left.retain(|left| *left != check);
+            if succeeded || asked.left.is_empty() {
+                for waiting in asked.waiting.drain(..) {
+                    // Who has gone away need not be told.
+                    let _gone = waiting.send(());
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let pools = self.snapshot.pools();
+        let view = pools.view(&self.monitor, &mut self.states, now());
+        let old = self.health.0.view.swap(Arc::new(view));
+        let new = self.health.view();
+        for event in self.monitor.take_events() {
+            self.log(event);
+        }
+        for (id, group, settings) in pools.iter() {
+            let (Some(before), Some(after)) = (old.standings.get(id), new.standings.get(id)) else {
+                continue;
+            };
+            if before.tier() != after.tier() {
+                let tier = after.tier();
+                match tier {
+                    Tier::Primary => info!(group = %group.tag(), %tier, "the primaries serve again"),
+                    Tier::Backup => warn!(group = %group.tag(), %tier, "no primary works, the backups serve"),
+                }
+            }
+            if settings.interrupts {
+                let (before, after) = (before.serving(Network::Tcp), after.serving(Network::Tcp));
+                let gone = before.into_iter().filter(|member| !after.contains(member));
+                let tags: Vec<Tag> =
+                    gone.filter_map(|member| Some(group.member(member)?.tag.clone())).collect();
+                self.interrupt(id, &tags);
+            }
+        }
+    }
+
+    /// Closes the connections of a group whose member no longer serves.
+    fn interrupt(&self, group: GroupId, gone: &[Tag]) {
+        let Some((group, _)) = self.snapshot.pools().group(group).filter(|_| !gone.is_empty()) else {
+            return;
+        };
+        let closed = self.connections.close_through(group.tag(), gone);
+        if closed > 0 {
+            info!(group = %group.tag(), connections = closed, "closed, their member no longer serves");
+        }
+    }
+
+    fn log(&self, event: Event) {
+        let tag = |member: MemberId| {
+            self.snapshot.outbounds().get(member.index()).and_then(|outbound| outbound.tag.clone())
+        };
+        match event {
+            Event::WentDown(member) => warn!(outbound = tag(member).as_deref(), "down, probes fail"),
+            Event::CameUp(member) => info!(outbound = tag(member).as_deref(), "up again"),
+            Event::Ejected(member) => {
+                warn!(outbound = tag(member).as_deref(), "rests for a while, connections through it fail");
+            }
+            Event::UplinkSuspected => {
+                warn!("every outbound fails, so the fault is probably here; what is known of them is kept");
+            }
+            Event::UplinkReturned => info!("outbounds work again"),
+        }
+    }
+}
+
+async fn sleep(wake: Option<std::time::Instant>) {
+    match wake {
+        Some(wake) => sleep_until(Instant::from_std(wake)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
+fn thread_rng() -> impl rand::Rng {
+    rand::rng()
+}

@@ -1,0 +1,120 @@
+//! The groups of a configuration, with what it takes to run them.
+
+use std::time::{Duration, Instant};
+
+use waypost_balance::{Group, GroupId, GroupStates, Groups, Standings};
+use waypost_config::model::DialPace;
+use waypost_health::{CheckId, MemberId, Monitor, PoolId, State};
+
+use crate::probe::ProbeTarget;
+
+/// The groups of a configuration, with what it takes to run them. Immutable; the monitor here is the
+/// one that a running proxy begins with.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    pub(crate) groups: Groups,
+    settings: Box<[PoolSettings]>,
+    monitor: Monitor,
+    /// What is probed, by the number of the check.
+    probes: Box<[ProbeSettings]>,
+}
+
+/// What a group is run with.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolSettings {
+    pub(crate) pool: PoolId,
+    pub(crate) pace: DialPace,
+    /// Whether live connections are closed when their member no longer serves.
+    pub(crate) interrupts: bool,
+    /// Whether its key needs the rule set that the deciding rule matched by.
+    pub(crate) needs_rule_set: bool,
+    /// Whether it is one of V2Ray's balancers.
+    pub(crate) is_balancer: bool,
+}
+
+/// What a check asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct ProbeSettings {
+    pub(crate) target: ProbeTarget,
+    pub(crate) timeout: Duration,
+}
+
+/// What is known at a moment: who serves in each group, and the state of each outbound.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) standings: Standings,
+    checks: Box<[State]>,
+    members: Box<[State]>,
+}
+
+impl Pools {
+    pub(crate) fn new(
+        groups: Groups,
+        settings: Vec<PoolSettings>,
+        monitor: Monitor,
+        probes: Vec<ProbeSettings>,
+    ) -> Self {
+        Self { groups, settings: settings.into(), monitor, probes: probes.into() }
+    }
+
+    pub(crate) fn group(&self, id: GroupId) -> Option<(&Group, &PoolSettings)> {
+        self.groups.get(id).zip(self.settings.get(id.index()))
+    }
+
+    /// All groups with their settings.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (GroupId, &Group, &PoolSettings)> {
+        self.groups.iter().zip(&self.settings).map(|((id, group), settings)| (id, group, settings))
+    }
+
+    pub(crate) fn monitor(&self) -> Monitor {
+        self.monitor.clone()
+    }
+
+    pub(crate) fn probe(&self, check: CheckId) -> Option<&ProbeSettings> {
+        self.probes.get(check.index())
+    }
+
+    /// How many outbounds there are; each is the member of its number.
+    pub(crate) fn n_outbounds(&self) -> usize {
+        self.monitor.members().len()
+    }
+
+    /// The member that an outbound is, by its number.
+    pub(crate) fn member(&self, outbound: usize) -> Option<MemberId> {
+        self.monitor.members().nth(outbound)
+    }
+
+    pub(crate) fn n_pools(&self) -> usize {
+        self.settings.len()
+    }
+
+    /// What is known before anything was probed.
+    pub(crate) fn first_view(&self, now: Instant) -> View {
+        self.view(&self.monitor, &mut self.groups.start(), now)
+    }
+
+    /// What a monitor knows now.
+    pub(crate) fn view(&self, monitor: &Monitor, states: &mut GroupStates, now: Instant) -> View {
+        let standings = self.groups.update(states, |member, check| monitor.status(member, check, now), now);
+        let check_state = |check: CheckId| {
+            let member = monitor.probed_member(check);
+            member.map_or(State::Unknown, |member| monitor.status(member, Some(check), now).state)
+        };
+        View {
+            standings,
+            checks: monitor.checks().map(check_state).collect(),
+            members: monitor.members().map(|member| monitor.status(member, None, now).state).collect(),
+        }
+    }
+}
+
+impl View {
+    /// The state of an outbound as a group knows it.
+    pub(crate) fn state(&self, member: MemberId, check: Option<CheckId>) -> State {
+        let state = match check {
+            Some(check) => self.checks.get(check.index()),
+            None => self.members.get(member.index()),
+        };
+        state.copied().unwrap_or(State::Unknown)
+    }
+}

@@ -1,0 +1,77 @@
+//! Members that die, freeze, flap and lie under steady traffic: no connection is lost.
+//!
+//! A connection is lost when its client sees an error, a wrong answer or none. The members are
+//! processes of their own; the faults are signals.
+
+mod faults;
+mod load;
+mod nobody;
+mod nodes;
+
+use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::sleep,
+};
+
+use self::{
+    load::{Origin, Record, Request, run},
+    nodes::{Kind, Node},
+};
+use crate::binary::Waypost;
+
+/// Chaos needs the machine for itself; see also `.config/nextest.toml`.
+async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: OnceLock<Mutex<()>> = OnceLock::new();
+    ALONE.get_or_init(Mutex::default).lock().await
+}
+
+/// A proxy with one group in front of members that are processes.
+struct Scene {
+    waypost: Waypost,
+    origin: Origin,
+    nodes: Vec<Node>,
+}
+
+impl Scene {
+    /// Primaries of these kinds, and so many backups; `None` where the programs are not there.
+    async fn start(test: &str, primary: &[Kind], n_backup: usize, extra: &Value) -> Option<Self> {
+        let origin = Origin::start().await;
+        let mut nodes = Vec::new();
+        for &kind in primary.iter().chain(&vec![Kind::Microsocks; n_backup]) {
+            nodes.push(Node::start(kind, test).await?);
+        }
+        let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
+        let config = config(&addresses, primary.len(), origin.address, extra);
+        let waypost = Waypost::start(&config.to_string(), None).await;
+        // The first round of probes.
+        sleep(Duration::from_millis(500)).await;
+        Some(Self { waypost, origin, nodes })
+    }
+
+    async fn load(&self, request: Request, span: Duration) -> Vec<Record> {
+        run(self.waypost.address("in"), self.origin.address, request, span).await
+    }
+}
+
+fn config(members: &[SocketAddr], n_primary: usize, origin: SocketAddr, extra: &Value) -> Value {
+    let tags: Vec<String> = (0..members.len()).map(|index| format!("m{index}")).collect();
+    let (primary, backup) = tags.split_at(n_primary);
+    let mut settings = json!({
+        "primary_outbounds": primary, "backup_outbounds": backup,
+        "url": format!("http://{origin}/generate_204"),
+    });
+    settings.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    let member = |(tag, address): (&String, &SocketAddr)| {
+        let server = json!({"address": address.ip(), "port": address.port()});
+        json!({"protocol": "socks", "tag": tag, "settings": {"servers": [server]}})
+    };
+    let group = json!({"protocol": "loadbalance", "tag": "lb", "settings": settings});
+    let outbounds: Vec<Value> = std::iter::once(group).chain(tags.iter().zip(members).map(member)).collect();
+    json!({
+        "inbounds": [{"protocol": "socks", "tag": "in", "listen": "127.0.0.1", "port": 0}],
+        "outbounds": outbounds,
+    })
+}
