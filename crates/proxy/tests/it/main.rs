@@ -9,6 +9,7 @@
 
 mod dial;
 mod geo_errors;
+mod groups;
 mod handshake;
 mod listener;
 mod relay;

@@ -11,6 +11,7 @@ mod chaos;
 mod clients;
 mod command_line;
 mod examples;
+mod groups;
 mod namespace;
 mod oracle;
 mod programs;

@@ -172,17 +172,17 @@ async fn no_connection_is_lost_while_a_node_hangs() {
     }
 }
 
-fn assets() -> std::path::PathBuf {
+pub(crate) fn assets() -> std::path::PathBuf {
     workspace_root().join("testdata/geo")
 }
 
 #[track_caller]
-fn replace_once(text: &str, from: &str, to: &str) -> String {
+pub(crate) fn replace_once(text: &str, from: &str, to: &str) -> String {
     assert_eq!(text.matches(from).count(), 1, "{from}");
     text.replace(from, to)
 }
 
-async fn ask(inbound: SocketAddr, target: Target) -> io::Result<String> {
+pub(crate) async fn ask(inbound: SocketAddr, target: Target) -> io::Result<String> {
     let asking = async {
         let mut stream = TcpStream::connect(inbound).await?;
         connect_socks(&mut stream, &target, None).await?;
