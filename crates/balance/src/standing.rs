@@ -148,7 +148,12 @@ impl GroupState {
 
     fn move_tier(&mut self, group: &Group, statuses: &[Status], now: Instant) -> bool {
         let (primary, backup) = statuses.split_at_checked(group.n_primary()).unwrap_or((statuses, &[]));
-        let probed = primary.iter().zip(&self.counted_at).all(|(status, counted)| status.n_probes > *counted);
+        // As many probes as there are primaries: who is down for long is probed seldom.
+        let since = primary
+            .iter()
+            .zip(&self.counted_at)
+            .map(|(status, counted)| status.n_probes.saturating_sub(*counted));
+        let probed = since.sum::<u64>() >= primary.len().max(1) as u64;
         let facts = Facts {
             primary_stands: primary.iter().any(|status| status.state.stands()),
             primary_usable: primary.iter().any(|status| status.state.is_usable()),

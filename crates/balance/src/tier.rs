@@ -42,7 +42,7 @@ pub(crate) struct Facts {
     pub(crate) primary_usable: bool,
     /// Nothing speaks against at least one backup.
     pub(crate) backup_usable: bool,
-    /// Every primary was probed since the last failure was counted.
+    /// Primaries were probed as often as there are of them since the last failure was counted.
     pub(crate) probed_again: bool,
 }
 
@@ -73,7 +73,7 @@ impl TierState {
         match self {
             Self::Primary { .. } if facts.primary_stands => (Self::START, false),
             Self::Primary { failures } => {
-                // The first one counts at once, the next ones when all primaries were probed again.
+                // The first one counts at once, the next ones after another round's worth of probes.
                 let counted = failures == 0 || facts.probed_again;
                 let failures = failures.saturating_add(u32::from(counted));
                 if failures >= hysteresis.primary_failures.get() && facts.backup_usable {

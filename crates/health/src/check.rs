@@ -186,6 +186,10 @@ impl Check {
         self.fails > 0
     }
 
+    pub(crate) fn bring_up(&mut self) {
+        self.verdict = Verdict::Up;
+    }
+
     pub(crate) fn take_down(&mut self) {
         self.verdict = Verdict::Down;
     }

@@ -230,6 +230,14 @@ impl Monitor {
         let (member_id, was_down) = (*member_id, check.verdict == Verdict::Down);
         self.n_in_flight = self.n_in_flight.saturating_sub(usize::from(check.in_flight));
         check.ended(delay, now, rng);
+        let rises = was_down && delay.is_some() && check.verdict == Verdict::Down;
+        if rises && !self.has_standing_fellow(member_id) {
+            // Runs of successes are for choosing among several; the only one that works is needed.
+            if let Some((_, check)) = self.checks.get_mut(id.index()) {
+                check.bring_up();
+            }
+        }
+        let Some((_, check)) = self.checks.get(id.index()) else { return };
         let is_up = check.verdict == Verdict::Up;
         let Some(member) = self.members.get_mut(member_id.index()) else { return };
         if delay.is_none() {
@@ -309,6 +317,12 @@ impl Monitor {
         self.checks.get(check.index()).into_iter().flat_map(|(_, check)| check.history.iter().copied())
     }
 
+    /// Whether a probe is under way.
+    #[must_use]
+    pub fn is_probing(&self, check: CheckId) -> bool {
+        self.checks.get(check.index()).is_some_and(|(_, check)| check.in_flight)
+    }
+
     /// The member that a check probes.
     #[must_use]
     pub fn probed_member(&self, check: CheckId) -> Option<MemberId> {
@@ -349,6 +363,13 @@ impl Monitor {
             member.failing_since.is_none() && member.passive.is_clean() && member.checks.iter().all(standing)
         };
         !self.uplink_suspected && self.members.get(id.index()).is_some_and(sound)
+    }
+
+    /// Whether somebody else stands in one of the member's pools.
+    fn has_standing_fellow(&self, id: MemberId) -> bool {
+        let pools = self.pools.iter().filter(|pool| pool.members.iter().any(|(member, _)| *member == id));
+        let mut fellows = pools.flat_map(|pool| &pool.members).filter(|(member, _)| *member != id);
+        fellows.any(|(_, check)| check.is_none_or(|check| self.is_standing(check)))
     }
 
     fn checks_in_use(&self, now: Instant) -> Vec<bool> {

@@ -32,7 +32,7 @@ const USUAL_FIRST_BYTES: u32 = 4;
 pub struct AttemptRecord {
     /// The outbound.
     pub outbound: Option<Tag>,
-    /// When it began, from the begin of the first one.
+    /// When it began, after the client's request.
     pub began: Duration,
     /// How long it took to what `end` says.
     pub took: Duration,
@@ -91,7 +91,7 @@ pub(crate) struct Dials<'d, 's> {
     pub(crate) decision: &'d Decision<'d>,
     pub(crate) route: &'d Route<'s>,
     pub(crate) health: &'d Health,
-    begin: Instant,
+    pub(crate) begin: Instant,
     seen: Mutex<Seen>,
 }
 
@@ -111,8 +111,9 @@ impl<'d, 's> Dials<'d, 's> {
         decision: &'d Decision<'d>,
         route: &'d Route<'s>,
         health: &'d Health,
+        begin: Instant,
     ) -> Self {
-        Self { snapshot, flow, decision, route, health, begin: Instant::now(), seen: Mutex::default() }
+        Self { snapshot, flow, decision, route, health, begin, seen: Mutex::default() }
     }
 
     /// How the members of the route are dialled.
@@ -187,6 +188,10 @@ impl Attempts for Dials<'_, '_> {
         number == 0 && matches!(error, DialError::Blackholed { .. })
     }
 
+    fn may_succeed_later(&self, error: &DialError) -> bool {
+        self.route.group.is_some() && error.is_timeout()
+    }
+
     fn ended(&self, number: usize, ending: Ending<'_, DialError>, took: Duration) {
         let end = match ending {
             Ending::Reached => {
@@ -225,7 +230,9 @@ impl Attempts for Dials<'_, '_> {
 impl Replays for Dials<'_, '_> {
     fn delay(&self, number: usize) -> Duration {
         let usual = self.health.usual_first_byte(self.route.attempt(number).member).unwrap_or_default();
-        self.pace().replay_delay.max(usual.saturating_mul(USUAL_FIRST_BYTES))
+        let pace = self.pace();
+        // A slow phase must not put the repetition off until nobody waits for it.
+        pace.replay_delay.max(usual.saturating_mul(USUAL_FIRST_BYTES).min(pace.attempt_timeout))
     }
 
     fn found(&self, evidence: Evidence) {

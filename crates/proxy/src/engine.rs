@@ -11,6 +11,7 @@ use waypost_net::Tag;
 use crate::{
     BindError, BoundListener, ConnectionLimit, Connections, HandshakeSettings, bind,
     health::Health,
+    reports::{GroupReport, group_reports},
     serve::{self, Inbound, serve},
     snapshot::Snapshot,
 };
@@ -112,6 +113,12 @@ impl Proxy {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.shared.connections
+    }
+
+    /// What the groups come to at this moment, in the order of the file.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupReport> {
+        group_reports(self.shared.snapshot.load().pools(), &self.shared.health)
     }
 
     /// Stops listening, lets connections finish for up to `grace`, then closes what is left.

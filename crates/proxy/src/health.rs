@@ -23,6 +23,7 @@ use crate::{
     Connections,
     pools::View,
     probe::{default_tls, probe},
+    reports::MemberTotals,
     snapshot::Snapshot,
 };
 
@@ -50,6 +51,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct MemberFigures {
     live: AtomicUsize,
+    carried: AtomicU64,
+    failed: AtomicU64,
+    overtaken: AtomicU64,
+    silent: AtomicU64,
     /// In microseconds; 0 is not known.
     usual_dial: AtomicU64,
     usual_first_byte: AtomicU64,
@@ -114,6 +119,9 @@ impl Health {
 
     /// Reports what became of a connection.
     pub(crate) fn report(&self, member: MemberId, outcome: Outcome) {
+        if let Some(figures) = self.0.members.get(member.index()) {
+            figures.count(outcome);
+        }
         // A full channel means thousands of reports under way; this one is not missed.
         let _full = self.0.reports.try_send(Report::Outcome(member, outcome));
     }
@@ -155,10 +163,16 @@ impl Health {
         self.0.members.get(member.index()).map_or(0, |figures| figures.live.load(Ordering::Relaxed))
     }
 
+    /// What a member has done since the start.
+    pub(crate) fn totals(&self, member: MemberId) -> MemberTotals {
+        self.0.members.get(member.index()).map(MemberFigures::totals).unwrap_or_default()
+    }
+
     /// Counts a connection.
     pub(crate) fn carry(&self, member: MemberId) -> LiveGuard {
         if let Some(figures) = self.0.members.get(member.index()) {
             figures.live.fetch_add(1, Ordering::Relaxed);
+            figures.carried.fetch_add(1, Ordering::Relaxed);
         }
         LiveGuard { health: self.clone(), member }
     }
@@ -166,6 +180,28 @@ impl Health {
     fn figure(&self, member: MemberId, of: fn(&MemberFigures) -> &AtomicU64) -> Option<Duration> {
         let micros = of(self.0.members.get(member.index())?).load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+}
+
+impl MemberFigures {
+    fn count(&self, outcome: Outcome) {
+        let counter = match outcome {
+            // Counted when it is carried.
+            Outcome::Connected { .. } | Outcome::FirstByte { .. } => return,
+            Outcome::Failed => &self.failed,
+            Outcome::Overtaken => &self.overtaken,
+            Outcome::Silent => &self.silent,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn totals(&self) -> MemberTotals {
+        MemberTotals {
+            carried: self.carried.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            overtaken: self.overtaken.load(Ordering::Relaxed),
+            silent: self.silent.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -192,9 +228,13 @@ struct Watch {
 /// A pool whose members were asked for, because nobody in it stands.
 struct Asked {
     pool: PoolId,
-    /// Probes that have not ended.
+    /// Checks with a probe that was not begun before the question, or has not ended.
     left: Vec<CheckId>,
+    /// Those of them whose probe under way was begun before the question.
+    stale: Vec<CheckId>,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Who came later, and is not told by probes that began before.
+    late: Vec<oneshot::Sender<()>>,
 }
 
 impl Watch {
@@ -289,31 +329,46 @@ impl Watch {
     /// Has all members of a pool probed, once for all who wait. The monitor keeps a pause between two
     /// probes of a member.
     fn ask(&mut self, pool: PoolId, answer: oneshot::Sender<()>) {
-        self.asked.retain(|asked| !asked.left.is_empty());
-        if let Some(asked) = self.asked.iter_mut().find(|asked| asked.pool == pool) {
-            return asked.waiting.push(answer);
+        match self.asked.iter_mut().find(|asked| asked.pool == pool) {
+            Some(asked) => asked.late.push(answer),
+            None => self.begin_round(pool, vec![answer]),
         }
+    }
+
+    fn begin_round(&mut self, pool: PoolId, waiting: Vec<oneshot::Sender<()>>) {
         let pools = self.snapshot.pools();
         let group = pools.iter().find(|(_, _, settings)| settings.pool == pool).map(|(id, _, _)| id);
         let leaves = group.map(|id| pools.groups.leaves(id)).unwrap_or_default();
-        let left = leaves.into_iter().filter_map(|(_, check)| check).collect();
+        let left: Vec<CheckId> = leaves.into_iter().filter_map(|(_, check)| check).collect();
+        let stale = left.iter().copied().filter(|&check| self.monitor.is_probing(check)).collect();
         self.monitor.ask_pool(pool, now());
-        self.asked.push(Asked { pool, left, waiting: vec![answer] });
+        // Without probes the answer is dropped, which answers it.
+        if !left.is_empty() {
+            self.asked.push(Asked { pool, left, stale, waiting, late: Vec::new() });
+        }
     }
 
     /// Tells those who wait for a pool when one of its members works, or none does.
     fn answer(&mut self, check: CheckId, succeeded: bool) {
-        for asked in &mut self.asked {
-            if !asked.left.contains(&check) {
-                continue;
+        let mut ended = Vec::new();
+        self.asked.retain_mut(|asked| {
+            if succeeded && asked.left.contains(&check) {
+                tell(asked.waiting.drain(..).chain(asked.late.drain(..)));
+                return false;
             }
-            asked.left.retain(|left| *left != check);
-            if succeeded || asked.left.is_empty() {
-                for waiting in asked.waiting.drain(..) {
-                    // Who has gone away need not be told.
-                    let _gone = waiting.send(());
-                }
+            if asked.stale.contains(&check) {
+                asked.stale.retain(|stale| *stale != check);
+            } else {
+                asked.left.retain(|left| *left != check);
             }
+            if asked.left.is_empty() {
+                tell(asked.waiting.drain(..));
+                ended.push((asked.pool, std::mem::take(&mut asked.late)));
+            }
+            !asked.left.is_empty()
+        });
+        for (pool, late) in ended.into_iter().filter(|(_, late)| !late.is_empty()) {
+            self.begin_round(pool, late);
         }
     }
 
@@ -372,6 +427,13 @@ impl Watch {
             }
             Event::UplinkReturned => info!("outbounds work again"),
         }
+    }
+}
+
+fn tell(waiting: impl Iterator<Item = oneshot::Sender<()>>) {
+    for waiting in waiting {
+        // Who has gone away need not be told.
+        let _gone = waiting.send(());
     }
 }
 

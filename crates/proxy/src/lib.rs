@@ -19,7 +19,9 @@ mod probe;
 mod process;
 mod relay;
 mod replay;
+mod reports;
 mod serve;
+pub mod simulate;
 mod snapshot;
 mod walk;
 mod wire_io;
@@ -34,5 +36,8 @@ pub use handshake::{
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundListener, bind};
 pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, relay};
+pub use reports::{GroupReport, MemberReport, MemberTotals};
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
+pub use waypost_balance::{Role, Tier};
+pub use waypost_health::State;
 pub use waypost_net as net;

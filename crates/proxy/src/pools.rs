@@ -74,6 +74,11 @@ impl Pools {
         self.probes.get(check.index())
     }
 
+    /// How long probes may take, by the number of the check.
+    pub(crate) fn probe_timeouts(&self) -> Vec<Duration> {
+        self.probes.iter().map(|probe| probe.timeout).collect()
+    }
+
     /// How many outbounds there are; each is the member of its number.
     pub(crate) fn n_outbounds(&self) -> usize {
         self.monitor.members().len()

@@ -66,6 +66,7 @@ pub(crate) async fn serve(inbound: &Inbound, stream: TcpStream, source: SocketAd
         ..Flow::new(Network::Tcp, target)
     };
     let decision = decide(shared.snapshot, &flow).await;
+    let begin = Instant::now();
     let rule = decision.rule.map_or_else(|| "none".to_owned(), rule_label);
     let route = match route(shared, &decision, &mut flow).await {
         Ok(route) => route,
@@ -74,7 +75,8 @@ pub(crate) async fn serve(inbound: &Inbound, stream: TcpStream, source: SocketAd
             return client.answer_failure(no_route_failure(&error)).await;
         }
     };
-    carry(shared, client, source, &flow, &decision, &route, rule).await;
+    let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health, begin);
+    carry(shared, client, source, &dials, rule).await;
 }
 
 /// Finds out whom to try. A group that nobody stands in is asked once more before it refuses: one of
@@ -109,15 +111,12 @@ async fn carry(
     shared: Shared<'_>,
     client: ClientStream,
     source: SocketAddr,
-    flow: &Flow,
-    decision: &Decision<'_>,
-    route: &Route<'_>,
+    dials: &Dials<'_, '_>,
     rule: String,
 ) {
-    let dials = Dials::new(shared.snapshot, flow, decision, route, shared.health);
-    let pace = dials.pace();
-    let deadline = Instant::now() + pace.total_timeout;
-    let mut walk = Walk::new(&dials, Pace { abreast: pace.max_in_flight.get().into(), deadline });
+    let (flow, pace) = (dials.flow, dials.pace());
+    let deadline = dials.begin + pace.total_timeout;
+    let mut walk = Walk::new(dials, Pace { abreast: pace.max_in_flight.get().into(), deadline });
     let walked = tokio::select! {
         walked = walk.next() => walked,
         () = client.gone() => {
@@ -141,11 +140,11 @@ async fn carry(
         WalkEnd::TooLate(number) => (number, DialError::TooLate { limit: pace.total_timeout }),
         WalkEnd::NoneLeft => (0, DialError::NoAddress),
     };
-    let attempt = route.attempt(number);
+    let attempt = dials.route.attempt(number);
     debug!(
         inbound = flow.inbound.as_deref(), %source, target = %flow.target, rule,
         outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
-        attempts = %Attempts(&dials), "not connected"
+        attempts = %Attempts(dials), "not connected"
     );
     if let DialError::Blackholed { http_response } = error {
         client.answer_blackhole(http_response).await;

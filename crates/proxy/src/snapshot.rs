@@ -177,6 +177,10 @@ impl Snapshot {
         &self.pools
     }
 
+    pub(crate) fn into_outbounds_and_pools(self) -> (Box<[Outbound]>, Pools) {
+        (self.outbounds, self.pools)
+    }
+
     /// Resolves names, for rules and for outbounds.
     #[must_use]
     pub fn resolver(&self) -> &Resolver {

@@ -50,6 +50,9 @@ pub(crate) trait Attempts: Sync {
     /// Whether nothing else is to be tried after this error.
     fn is_final(&self, number: usize, error: &Self::Error) -> bool;
 
+    /// Whether the same attempt may end otherwise a while later: nobody answered, but nobody said no.
+    fn may_succeed_later(&self, error: &Self::Error) -> bool;
+
     /// Is told once of each attempt that was started.
     fn ended(&self, number: usize, ending: Ending<'_, Self::Error>, took: Duration);
 }
@@ -93,7 +96,7 @@ pub(crate) struct Walk<'a, A: Attempts> {
     pace: Pace,
     /// In plan order.
     left: Vec<usize>,
-    /// Those that were given up or overtaken.
+    /// Those that were given up or overtaken, or had no answer in time.
     again: VecDeque<usize>,
     /// Oldest first.
     running: Vec<Running<'a, A>>,
@@ -164,6 +167,9 @@ impl<'a, A: Attempts> Walk<'a, A> {
             if self.attempts.is_final(number, &error) {
                 self.end();
                 return WalkEnd::Failed(number, error);
+            }
+            if self.attempts.may_succeed_later(&error) {
+                self.again.push_back(number);
             }
             if !self.start_next() && self.running.is_empty() {
                 return WalkEnd::Failed(number, error);

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// Look into geosite.dat, geoip.dat and country databases.
     #[command(subcommand)]
     Geo(Geo),
+    #[command(flatten)]
+    Demo(waypost_demo::Command),
     /// Print the version.
     Version,
 }

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Geo(arguments) => geo::geo(&arguments),
+        Command::Demo(command) => waypost_demo::run(&command).map_err(anyhow::Error::from),
         Command::Version => print(&format!("waypost {}\n", env!("CARGO_PKG_VERSION"))),
     };
     result.unwrap_or_else(|error| {

@@ -6,7 +6,7 @@ use waypost_net::{DomainName, Flow, Host, Network, Tag, Target};
 
 const VECTORS: &str = include_str!("../../../../testdata/vectors/loadbalance.json");
 
-fn vectors(name: &str) -> Vec<Value> {
+pub(crate) fn vectors(name: &str) -> Vec<Value> {
     let mut vectors: Value = serde_json::from_str(VECTORS).unwrap();
     serde_json::from_value(vectors[name].take()).unwrap()
 }

@@ -1,10 +1,12 @@
 //! Tests through the public interface.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
+mod affinity;
 mod contract;
 mod key;
 mod nested;
 mod stickiness;
 mod strategies;
-
+mod tiers;
+mod vectors;
 mod world;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     num::{NonZeroU16, NonZeroU32},
+    time::Duration,
 };
 
 use rand::RngExt as _;
@@ -165,6 +166,47 @@ fn least_conn_counts_connections_for_their_weight_and_orders_the_others_by_them(
     }
     for (live, fair) in live.into_iter().zip([100, 200, 500_usize]) {
         assert!(live.abs_diff(fair) <= fair / 20, "{live} {fair}");
+    }
+}
+
+#[test]
+fn least_conn_takes_the_freer_one_of_two_members_always() {
+    for (weights, connections) in [([5, 3], [6, 3]), ([3, 5], [4, 6]), ([2, 2], [1, 0])] {
+        let mut world = World::up(with_weights(Strategy::LeastConn, &weights));
+        let standings = world.update();
+        let load = |member: MemberId| connections[member.index()];
+        let flow = flow(0);
+        let context = Context { standings: &standings, flow: &flow, load: &load };
+        for seed in 0..50 {
+            let picked = world.groups.pick(GroupId::new(0), context, &mut rng(seed)).unwrap();
+            assert_eq!(picked.index(), 1, "{weights:?} {connections:?}");
+        }
+    }
+}
+
+#[test]
+fn jitter_widens_the_tolerance() {
+    let mut world = World::up(group(Strategy::LeastPing, 2, 0));
+    let mut jittery = settled(100);
+    let mut estimate = jittery.delay.unwrap();
+    for round in 0..200 {
+        estimate.update(Duration::from_millis(if round % 2 == 0 { 90 } else { 110 }));
+    }
+    jittery.delay = Some(estimate);
+    assert!((9..=11).contains(&estimate.deviation().as_millis()), "{estimate:?}");
+    // Whoever of the two jitters, 15 ms are not enough and 30 ms are.
+    let cases = [
+        (jittery, settled(85), 0),
+        (jittery, settled(70), 1),
+        (settled(115), jittery, 0),
+        (settled(130), jittery, 1),
+    ];
+    for (incumbent, rival, expected) in cases {
+        world.statuses = vec![incumbent, settled(500)];
+        world.update();
+        world.statuses[1] = rival;
+        let standings = world.update();
+        assert_eq!(world.pick(&standings, &flow(1), &mut rng(1)), expected, "{incumbent:?} {rival:?}");
     }
 }
 

@@ -86,6 +86,24 @@ fn rise_and_fall_are_runs() {
 }
 
 #[test]
+fn the_only_one_that_works_is_up_after_one_success() {
+    let mut world = World::new(2, settings(10, 3, 2));
+    world.run(secs(5));
+    // One after the other, so that both go down.
+    for index in [0, 1] {
+        world.acts[index] = Act::Refuse;
+        world.run(secs(40));
+        assert_eq!(world.state(index), State::Down);
+    }
+    world.acts[1] = Act::Answer(40);
+    let before = world.probes_of(1).len();
+    while world.state(1) == State::Down {
+        world.run(Duration::from_millis(10));
+    }
+    assert_eq!(world.probes_of(1).len() - before, 1);
+}
+
+#[test]
 fn an_unused_pool_is_not_probed_and_the_first_connection_wakes_it() {
     let mut world = World::new(2, settings(60, 1, 2));
     world.run(secs(1800 + 60));

@@ -113,6 +113,11 @@ impl DialError {
         }
     }
 
+    /// Whether nobody answered, and nobody said no.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::ResolveTimeout | Self::ConnectTimeout { .. } | Self::HandshakeTimeout { .. })
+    }
+
     /// Whether a proxy that works said no, which may be the target's fault.
     pub(crate) fn is_answer(&self) -> bool {
         let Self::Proxy { source, .. } = self else { return false };

@@ -63,6 +63,10 @@ impl Attempts for Laid {
         false
     }
 
+    fn may_succeed_later(&self, _error: &DialError) -> bool {
+        false
+    }
+
     fn ended(&self, _number: usize, _ending: Ending<'_, DialError>, _took: Duration) {}
 }
 

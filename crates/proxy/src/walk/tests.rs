@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use tokio::time::sleep;
 
-use self::Act::{Fail, Forbid, Hang, Reach};
+use self::Act::{Expire, Fail, Forbid, Hang, Reach};
 use super::*;
 
 /// What an attempt does: after so many milliseconds it succeeds, fails, or fails for good.
@@ -10,6 +10,8 @@ use super::*;
 enum Act {
     Reach(u64),
     Fail(u64),
+    /// Has no answer until its own deadline.
+    Expire(u64),
     Forbid(u64),
     Hang,
 }
@@ -90,6 +92,7 @@ impl Attempts for Script {
         let (after, result) = match acts[before.min(acts.len() - 1)] {
             Reach(after) => (after, Ok(())),
             Fail(after) => (after, Err("failed")),
+            Expire(after) => (after, Err("expired")),
             Forbid(after) => (after, Err("forbidden")),
             Hang => std::future::pending().await,
         };
@@ -99,6 +102,10 @@ impl Attempts for Script {
 
     fn is_final(&self, number: usize, error: &&'static str) -> bool {
         number == 0 && *error == "forbidden"
+    }
+
+    fn may_succeed_later(&self, error: &&'static str) -> bool {
+        *error == "expired"
     }
 
     fn ended(&self, number: usize, ending: Ending<'_, &'static str>, took: Duration) {
@@ -389,4 +396,21 @@ async fn whoever_flaps_a_good_member_is_found() {
         let at = script.at();
         check(&script, &end, &(WalkEnd::Reached(good, ()), at), &script.started());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_had_no_answer_in_time_is_tried_again_when_nobody_else_is_left() {
+    let mut script = Script::new(&[Expire(3000), Expire(3000), Fail(5)]);
+    script.acts[0].push(Reach(20));
+    let end = walk_once(&script).await;
+    let starts = [(0, 0), (1, 100), (2, 200), (0, 3000)];
+    check(&script, &end, &(WalkEnd::Reached(0, ()), 3020), &starts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trying_again_ends_at_the_deadline() {
+    let script = Script::new(&[Expire(3000), Expire(3000)]);
+    let end = walk_once(&script).await;
+    assert!(matches!(end, WalkEnd::TooLate(_)), "{end:?}");
+    assert_eq!(script.at(), 10_000);
 }

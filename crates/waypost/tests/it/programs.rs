@@ -11,12 +11,16 @@ use tokio::process::Command;
 /// The program called `name`, or a loud line that `test` checks nothing. Where
 /// `CI_REQUIRE_PEERS=1` is set, as `.ci/run` does, a program that is absent is a failure.
 pub(crate) fn require(name: &str, test: &str) -> Option<PathBuf> {
-    let folders = variable("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.or_else(|| {
+    find(name).or_else(|| {
         skip(test, &format!("`{name}` is not installed"));
         None
     })
+}
+
+/// The program called `name`, if it is in `PATH`.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let folders = variable("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// A Python that has the module `socks` (PySocks).

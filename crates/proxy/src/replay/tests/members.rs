@@ -43,6 +43,10 @@ impl Attempts for Members {
         false
     }
 
+    fn may_succeed_later(&self, _error: &DialError) -> bool {
+        false
+    }
+
     fn ended(&self, _number: usize, _ending: Ending<'_, DialError>, _took: Duration) {}
 }
 

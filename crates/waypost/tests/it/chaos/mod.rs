@@ -7,6 +7,7 @@ mod faults;
 mod load;
 mod nobody;
 mod nodes;
+mod peers;
 
 use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 

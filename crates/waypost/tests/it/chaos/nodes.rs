@@ -99,6 +99,6 @@ impl Node {
 
 /// A port that nobody listens on: it was bound a moment ago, and the system gives such a port to
 /// nobody else soon.
-async fn free_port() -> SocketAddr {
+pub(crate) async fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

@@ -1,0 +1,123 @@
+//! What can be seen of groups while they run.
+
+use std::time::Duration;
+
+use waypost_balance::{Group, GroupId, MemberTarget, Role, Tier};
+use waypost_health::{MemberId, State};
+use waypost_net::{Network, Tag};
+
+use crate::{
+    health::Health,
+    pools::{Pools, View},
+};
+
+/// What a group comes to at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupReport {
+    /// The group.
+    pub tag: Tag,
+    /// The tier that serves.
+    pub tier: Tier,
+    /// Whether the first round of probes is not over, so that every primary serves.
+    pub is_bootstrapping: bool,
+    /// The members, primaries first, in the order of the file.
+    pub members: Vec<MemberReport>,
+}
+
+/// What is known of a member of a group at a moment. A member that is a group itself is shown by its
+/// best member, and with the sums of all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberReport {
+    /// The member.
+    pub tag: Tag,
+    /// The tier that it belongs to.
+    pub tier: Tier,
+    /// Whether it can be used.
+    pub state: State,
+    /// What it is for TCP connections; `None` if it cannot carry them.
+    pub role: Option<Role>,
+    /// How long probes through it usually take; `None` before one succeeded.
+    pub delay: Option<Duration>,
+    /// How many connections it carries.
+    pub live: usize,
+    /// What it has done since the start, for all groups that it is in.
+    pub totals: MemberTotals,
+}
+
+/// What a member has done since the start of the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemberTotals {
+    /// Connections that it carried. One that moved on before its first answer counts for both.
+    pub carried: u64,
+    /// Attempts that failed by its fault: it could not be reached, or it broke off.
+    pub failed: u64,
+    /// Dials that took so long that another member was faster, though it began later.
+    pub overtaken: u64,
+    /// Connections in which it said nothing where another member brought an answer.
+    pub silent: u64,
+}
+
+impl MemberTotals {
+    /// How many attempts had to go on with another member.
+    #[must_use]
+    pub fn moved_on(&self) -> u64 {
+        self.failed.saturating_add(self.overtaken).saturating_add(self.silent)
+    }
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            carried: self.carried.saturating_add(other.carried),
+            failed: self.failed.saturating_add(other.failed),
+            overtaken: self.overtaken.saturating_add(other.overtaken),
+            silent: self.silent.saturating_add(other.silent),
+        }
+    }
+}
+
+pub(crate) fn group_reports(pools: &Pools, health: &Health) -> Vec<GroupReport> {
+    let view = health.view();
+    pools.iter().filter_map(|(id, group, _)| group_report(pools, health, &view, (id, group))).collect()
+}
+
+fn group_report(
+    pools: &Pools,
+    health: &Health,
+    view: &View,
+    (id, group): (GroupId, &Group),
+) -> Option<GroupReport> {
+    let standing = view.standings.get(id)?;
+    let n_primary = group.spec().primary.len();
+    let roles = standing.roles(Network::Tcp);
+    let known = standing.statuses().iter().zip(roles);
+    let members = group.members().zip(known).enumerate().map(|(index, (member, (status, role)))| {
+        let leaves: Vec<MemberId> = match member.target {
+            MemberTarget::Leaf { member, .. } => vec![member],
+            MemberTarget::Group(nested) => {
+                // A leaf may be known by several checks, and is one outbound all the same.
+                let mut leaves: Vec<MemberId> =
+                    pools.groups.leaves(nested).into_iter().map(|(member, _)| member).collect();
+                leaves.sort_unstable();
+                leaves.dedup();
+                leaves
+            }
+        };
+        MemberReport {
+            tag: member.tag.clone(),
+            tier: if index < n_primary { Tier::Primary } else { Tier::Backup },
+            state: status.state,
+            role,
+            delay: status.delay.map(|delay| delay.mean()),
+            live: leaves.iter().map(|&leaf| health.live(leaf)).sum(),
+            totals: leaves
+                .iter()
+                .map(|&leaf| health.totals(leaf))
+                .fold(MemberTotals::default(), MemberTotals::add),
+        }
+    });
+    Some(GroupReport {
+        tag: group.tag().clone(),
+        tier: standing.tier(),
+        is_bootstrapping: standing.is_bootstrapping(),
+        members: members.collect(),
+    })
+}
