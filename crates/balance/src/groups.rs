@@ -219,7 +219,8 @@ impl Groups {
             }
         }
         if attempts.is_empty() {
-            return Err(empty(group, ladder));
+            // Somebody stands, but only nested groups, and for another network.
+            return Err(PlanError::NoMemberFor { group: group.tag().clone(), network });
         }
         let key = group.placement(standing.tier).filter(|_| strategy == Strategy::ConsistentHash);
         let key = key.map(|(placement, _)| HashedKey {

@@ -165,8 +165,9 @@ pub enum OnEmptyKey {
 /// When the backups take over, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hysteresis {
-    /// After how many failures in a row of the whole primary tier the group moves to the backups. Until
-    /// then connections spill to them one by one.
+    /// After how many failures in a row of the whole primary tier the group moves to the backups: one
+    /// when the last primary falls, and one more after as many further probes of primaries as there are
+    /// primaries. Until then connections spill to the backups one by one.
     pub primary_failures: NonZeroU32,
     /// How long it stays there at least.
     pub backup_hold_time: Duration,

@@ -19,7 +19,7 @@ const STYLE: &str = "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'
     .g{fill:#3fb950}.y{fill:#d29922}.r{fill:#ff7b72;font-weight:600}";
 
 /// An SVG that shows some of the frames, evenly spread, one after the other for ever. Where nothing
-/// moves, the one in the middle is shown.
+/// moves, one from the second half is shown, in which three members are frozen.
 pub(crate) fn animated(frames: &[Frame]) -> String {
     let chosen = choose(frames);
     let n_rows = chosen.iter().map(|frame| frame.0.len()).max().unwrap_or(0);
@@ -36,11 +36,11 @@ pub(crate) fn animated(frames: &[Frame]) -> String {
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#0d1117\"/>\n",
         part - 0.001
     );
-    let middle = chosen.len() / 2;
+    let still = chosen.len() * 5 / 8;
     for (index, frame) in chosen.iter().enumerate() {
-        // With a negative delay every frame is in the middle of its round from the begin on.
+        // With a negative delay every frame is somewhere in its round from the begin on.
         let delay = (n_frames - index) * FRAME_SECONDS;
-        let class = if index == middle { "f m" } else { "f" };
+        let class = if index == still { "f m" } else { "f" };
         let _infallible = writeln!(svg, "<g class=\"{class}\" style=\"animation-delay:-{delay}s\">");
         for (row, line) in frame.0.iter().enumerate() {
             draw_line(&mut svg, row, line);
@@ -79,8 +79,12 @@ fn draw_line(svg: &mut String, row: usize, line: &Line) {
                     writeln!(svg, "<path d=\"M{x:.1} {y:.1}H{end:.1}\" stroke=\"#30363d\"/>")
                 }
                 None => {
-                    let y = top + ROW - 5.0;
-                    writeln!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(&run))
+                    let (width, y) = (COLUMN * as_f32(run.chars().count()), top + ROW - 5.0);
+                    writeln!(
+                        svg,
+                        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{width:.1}\">{}</text>",
+                        escape(&run)
+                    )
                 }
             };
         }

@@ -189,6 +189,42 @@ impl GeoFile {
         Ok((lists.len(), kinds))
     }
 
+    /// Every list with the number of its entries, one a line.
+    ///
+    /// # Errors
+    ///
+    /// If a list is broken.
+    pub fn list_table(&self) -> Result<String, InspectError> {
+        let line =
+            |list: &ListSummary| format!("{:8}  {}\n", list.entries.values().sum::<usize>(), list.code);
+        Ok(self.lists()?.iter().map(line).collect())
+    }
+
+    /// The number of lists, and below it that of all entries by kind.
+    ///
+    /// # Errors
+    ///
+    /// If a list is broken.
+    pub fn total_table(&self) -> Result<String, InspectError> {
+        let (n_lists, kinds) = self.totals()?;
+        let counts = kinds.iter().map(|(kind, count)| format!("{count:10}  {kind}\n"));
+        let head = format!("{}: {}, {n_lists} lists\n", self.path.display(), self.kind());
+        Ok(std::iter::once(head).chain(counts).collect())
+    }
+
+    /// The lists that hold a name or an address, with the entry by which they do; `None` if there is
+    /// no such list.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`lookup`](Self::lookup).
+    pub fn lookup_table(&self, host: &Host) -> Result<Option<String>, InspectError> {
+        let found = self.lookup(host)?;
+        let width = found.iter().map(|found| found.code.len()).max();
+        let line = |width| move |found: &Found| format!("{:width$}  {}\n", found.code, found.entry);
+        Ok(width.map(|width| found.iter().map(line(width)).collect()))
+    }
+
     /// The lists that hold a name or an address, sorted by code.
     ///
     /// # Errors

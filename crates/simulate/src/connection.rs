@@ -48,16 +48,12 @@ pub(crate) struct Arrival {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        arrival: Arrival,
-        tier: Tier,
-        attempts: Vec<Attempt>,
-        shared: &Shared,
-        now: Duration,
-    ) -> Self {
+    pub(crate) fn new(arrival: Arrival, tier: Tier, attempts: Vec<Attempt>, shared: &Shared) -> Self {
         let Arrival { id, arrived, is_repeatable, patience } = arrival;
         let pace = &shared.engine.pace;
-        let walk = Walk::new(attempts.len(), usize::from(pace.max_in_flight.get()), now + pace.total_timeout);
+        // What was spent on asking for members counts, too.
+        let deadline = arrived + pace.total_timeout;
+        let walk = Walk::new(attempts.len(), usize::from(pace.max_in_flight.get()), deadline);
         Self {
             id,
             arrived,

@@ -35,9 +35,13 @@ pub(crate) struct Engine {
 /// The members were asked for, because nobody stands.
 #[derive(Debug)]
 struct Asked {
-    /// Probes that have not ended.
+    /// Checks with a probe that was not begun before the question, or has not ended.
     left: Vec<CheckId>,
+    /// Those of them whose probe under way was begun before the question.
+    stale: Vec<CheckId>,
     waiting: Vec<u64>,
+    /// Who came later, and is not told by probes that began before.
+    late: Vec<u64>,
 }
 
 impl Engine {
@@ -123,23 +127,49 @@ impl Engine {
     pub(crate) fn probe_ended(&mut self, check: CheckId, delay: Option<Duration>, now: Duration) -> Vec<u64> {
         self.monitor.probe_ended(check, delay, self.start + now, &mut self.rng);
         self.refresh(now);
-        let Some(asked) = self.asked.as_mut().filter(|asked| asked.left.contains(&check)) else {
-            return Vec::new();
-        };
-        asked.left.retain(|left| *left != check);
-        let is_answer = delay.is_some() || asked.left.is_empty();
-        if is_answer { std::mem::take(&mut asked.waiting) } else { Vec::new() }
+        self.answer(check, delay.is_some(), now)
     }
 
-    /// Has all members probed for a connection, once for all who wait.
-    pub(crate) fn ask(&mut self, connection: u64, now: Duration) {
-        if let Some(asked) = self.asked.as_mut().filter(|asked| !asked.left.is_empty()) {
-            return asked.waiting.push(connection);
+    /// Has all members probed for a connection, once for all who wait; whether that is worth waiting for.
+    pub(crate) fn ask(&mut self, connection: u64, now: Duration) -> bool {
+        match &mut self.asked {
+            Some(asked) => asked.late.push(connection),
+            None => self.begin_round(vec![connection], now),
         }
+        self.asked.is_some()
+    }
+
+    fn begin_round(&mut self, waiting: Vec<u64>, now: Duration) {
+        let leaves = self.groups.leaves(self.group);
+        let left: Vec<CheckId> = leaves.into_iter().filter_map(|(_, check)| check).collect();
+        let stale = left.iter().copied().filter(|&check| self.monitor.is_probing(check)).collect();
         self.monitor.ask_pool(self.pool, self.start + now);
         self.is_new = true;
-        let left = self.groups.leaves(self.group).into_iter().filter_map(|(_, check)| check).collect();
-        self.asked = Some(Asked { left, waiting: vec![connection] });
+        if !left.is_empty() {
+            self.asked = Some(Asked { left, stale, waiting, late: Vec::new() });
+        }
+    }
+
+    /// Yields those who waited for this, because a member works or none does.
+    fn answer(&mut self, check: CheckId, succeeded: bool, now: Duration) -> Vec<u64> {
+        let Some(mut asked) = self.asked.take() else { return Vec::new() };
+        if succeeded && asked.left.contains(&check) {
+            asked.waiting.append(&mut asked.late);
+            return asked.waiting;
+        }
+        if asked.stale.contains(&check) {
+            asked.stale.retain(|stale| *stale != check);
+        } else {
+            asked.left.retain(|left| *left != check);
+        }
+        if !asked.left.is_empty() {
+            self.asked = Some(asked);
+            return Vec::new();
+        }
+        if !asked.late.is_empty() {
+            self.begin_round(asked.late, now);
+        }
+        asked.waiting
     }
 
     pub(crate) fn plan(&mut self, flow: &Flow) -> Result<Plan, PlanError> {

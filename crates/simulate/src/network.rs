@@ -51,7 +51,16 @@ struct Scripted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dialled {
     pub(crate) ends: Duration,
-    pub(crate) connected: bool,
+    pub(crate) end: DialEnd,
+}
+
+/// How a dial ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DialEnd {
+    Connected,
+    Refused,
+    /// Nobody answered, and nobody said no.
+    TimedOut,
 }
 
 /// What becomes of the first bytes that are sent over a connection.
@@ -92,15 +101,15 @@ impl Network {
 
     /// Dials a member at a moment.
     pub(crate) fn dial(&mut self, member: MemberId, at: Duration, limit: Duration) -> Dialled {
-        let too_late = Dialled { ends: at + limit, connected: false };
+        let too_late = Dialled { ends: at + limit, end: DialEnd::TimedOut };
         let (mut sent, mut pause) = (at, DIAL_AGAIN);
         while sent < at + limit {
             let Some(trip) = self.trip(member, sent) else { return too_late };
             let dialled = match trip.condition {
                 Condition::Frozen => None,
-                Condition::Killed => Some(Dialled { ends: sent + trip.time, connected: false }),
+                Condition::Killed => Some(Dialled { ends: sent + trip.time, end: DialEnd::Refused }),
                 Condition::Works | Condition::Blocked | Condition::Silent => {
-                    Some(Dialled { ends: sent + trip.time, connected: true })
+                    Some(Dialled { ends: sent + trip.time, end: DialEnd::Connected })
                 }
             };
             if let Some(dialled) = dialled.filter(|_| !trip.is_lost) {
@@ -125,7 +134,7 @@ impl Network {
         limit: Duration,
     ) -> (Duration, Option<Duration>) {
         let dialled = self.dial(member, at, limit);
-        if !dialled.connected {
+        if dialled.end != DialEnd::Connected {
             return (dialled.ends, None);
         }
         let left = (at + limit).saturating_sub(dialled.ends);

@@ -143,7 +143,9 @@ impl Race {
         let engine = &step.shared.engine;
         let usual =
             step.attempts.get(youngest.number).and_then(|attempt| engine.usual_first_byte(attempt.member));
-        let delay = engine.pace.replay_delay.max(usual.unwrap_or_default().saturating_mul(USUAL_FIRST_BYTES));
+        let usual = usual.unwrap_or_default().saturating_mul(USUAL_FIRST_BYTES);
+        // A slow phase must not put the repetition off until nobody waits for it.
+        let delay = engine.pace.replay_delay.max(usual.min(engine.pace.attempt_timeout));
         Some(youngest.stood + delay)
     }
 

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 use waypost_balance::{Attempt, Role};
 use waypost_health::Outcome;
 
-use crate::{engine::Engine, network::Network};
+use crate::{
+    engine::Engine,
+    network::{DialEnd, Network},
+};
 
 /// How many times as long as usual a dial may take before the next begins beside it.
 const USUAL_DIALS: u32 = 3;
@@ -58,6 +61,7 @@ pub(crate) struct Walk {
     abreast: usize,
     deadline: Duration,
     left: Vec<usize>,
+    /// Those that were given up or overtaken, or had no answer in time.
     again: VecDeque<usize>,
     /// Oldest first.
     running: Vec<Running>,
@@ -71,7 +75,7 @@ struct Running {
     /// Whether the patience was learned from this member.
     measured: bool,
     ends: Duration,
-    connected: bool,
+    end: DialEnd,
 }
 
 /// Why a dial begins.
@@ -107,9 +111,13 @@ impl Walk {
         loop {
             let ended = self.running.iter().position(|running| running.ends <= step.now);
             if let Some(ended) = ended.map(|index| self.running.remove(index)) {
-                if ended.connected {
-                    self.reached(ended, step);
-                    return Some(WalkEnd::Reached(ended.number));
+                match ended.end {
+                    DialEnd::Connected => {
+                        self.reached(ended, step);
+                        return Some(WalkEnd::Reached(ended.number));
+                    }
+                    DialEnd::Refused => {}
+                    DialEnd::TimedOut => self.again.push_back(ended.number),
                 }
                 step.seen.n_failed += 1;
                 step.report(ended.number, Outcome::Failed);
@@ -166,7 +174,7 @@ impl Walk {
             patience: engine.pace.hedge_delay.max(usual.unwrap_or_default().saturating_mul(USUAL_DIALS)),
             measured: usual.is_some(),
             ends: dialled.ends,
-            connected: dialled.connected,
+            end: dialled.end,
         });
         step.seen.dials.push((number, step.now));
         match why {

@@ -242,8 +242,7 @@ impl<O: Observer> World<'_, O> {
         let arrival = comer.arrival;
         let plan = match self.shared.engine.plan(&comer.flow) {
             Ok(plan) => plan,
-            Err(PlanError::EmptyPool { .. }) if may_ask => {
-                self.shared.engine.ask(arrival.id, now);
+            Err(PlanError::EmptyPool { .. }) if may_ask && self.shared.engine.ask(arrival.id, now) => {
                 let limit = self.shared.engine.pace.total_timeout;
                 self.queue(now + limit, Happening::AskedLongEnough(arrival.id));
                 self.asking.insert(arrival.id, comer);
@@ -268,7 +267,7 @@ impl<O: Observer> World<'_, O> {
             let (flow, connection) = (&comer.flow, arrival.id);
             self.observer.planned(&Planned { at: now, connection, flow, plan: &plan, standing });
         }
-        let mut connection = Connection::new(arrival, plan.tier, plan.attempts, &self.shared, now);
+        let mut connection = Connection::new(arrival, plan.tier, plan.attempts, &self.shared);
         connection.begin(&mut self.shared, now);
         self.poll(connection, comer.lasts, now);
     }

@@ -1,9 +1,7 @@
 //! The command line of Waypost.
 
 mod arguments;
-mod check;
-mod explain;
-mod geo;
+mod inspect;
 mod load;
 mod run;
 
@@ -21,10 +19,10 @@ const EXIT_FAILURE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Check(arguments) => check::check(&arguments),
-        Command::Explain(arguments) => explain::explain(&arguments),
-        Command::Geo(arguments) => geo::geo(&arguments),
-        Command::Demo(command) => waypost_demo::run(&command).map_err(anyhow::Error::from),
+        Command::Check(arguments) => inspect::check(&arguments),
+        Command::Explain(arguments) => inspect::explain(&arguments),
+        Command::Geo(arguments) => inspect::geo(&arguments),
+        Command::Demo(command) => waypost_demo::run(&command).map_err(Into::into),
         Command::Version => print(&format!("waypost {}\n", env!("CARGO_PKG_VERSION"))),
     };
     result.unwrap_or_else(|error| {

@@ -40,16 +40,10 @@ async fn serve(Ready { config, snapshot }: Ready, grace: Duration) -> anyhow::Re
     for listen in proxy.addresses() {
         info!(inbound = listen.inbound.as_deref(), address = %listen.address, "listening");
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+    told().await;
     info!(connections = proxy.connections().len(), "stopping; a second signal stops at once");
-    tokio::select! {
-        () = proxy.stop(grace) => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    tokio::select! { () = proxy.stop(grace) => {}, () = told() => {} }
     Ok(())
 }
 

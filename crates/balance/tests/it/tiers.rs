@@ -48,9 +48,23 @@ fn the_backups_take_over_after_three_rounds_and_connections_spill_to_them_before
     for _ in 0..2 {
         world.set_all([0, 1], State::Down);
         check(&mut world, Tier::Primary, &[2, 3, 0, 1]);
-        // Nobody was probed again, and of one alone the tier does not tell.
+        // Nobody was probed again, and one probe of two primaries is no round.
         check(&mut world, Tier::Primary, &[2, 3, 0, 1]);
         world.set(0, State::Down);
+        check(&mut world, Tier::Primary, &[2, 3, 0, 1]);
+    }
+    world.set(1, State::Down);
+    check(&mut world, Tier::Backup, &[2, 3, 0, 1]);
+}
+
+#[test]
+fn a_primary_that_is_seldom_probed_does_not_hold_up_the_count() {
+    let mut world = world();
+    world.set_all([0, 1], State::Down);
+    // The first failure counts at once, and two probes of either primary make another one.
+    check(&mut world, Tier::Primary, &[2, 3, 0, 1]);
+    for _ in 0..3 {
+        world.set(1, State::Down);
         check(&mut world, Tier::Primary, &[2, 3, 0, 1]);
     }
     world.set(1, State::Down);

@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use waypost_balance::{Role, Strategy, Tier};
 use waypost_health::MemberId;
 use waypost_net::Network;
-use waypost_simulate::{Action, Ended, LossReason, Observer, Planned, run, run_observed};
+use waypost_simulate::{Action, Ended, Observer, Planned, run, run_observed};
 
 use crate::{
     models::{Shape, start},
@@ -37,14 +37,25 @@ impl Judge<'_> {
         let _infallible = writeln!(self.faults, "at {at:?}, connection {connection}: {text}");
     }
 
-    /// Losses that a group does not avoid today: one good probe does not bring a member up that needs
-    /// several, and a connection is answered by probes that began before it came, when somebody was dead
-    /// who works by then.
-    fn is_known_gap(&self, ended: &Ended<'_>, reason: LossReason) -> bool {
-        let since = ended.arrived.saturating_sub(PROBE_TIMEOUT + Duration::from_secs(1));
-        let until = ended.arrived + self.shape.pace.total_timeout;
-        let is_unsure = self.shape.check.rise.get() > 1 || !self.script.somebody_is_normal(since, until);
-        reason == LossReason::Refused && is_unsure
+    /// Nobody is dialled after the deadlines, and who did not time out is not dialled again and again.
+    fn check_dials(&mut self, ended: &Ended<'_>, plan_length: usize) {
+        let pace = &self.shape.pace;
+        let is_repetition = |at: Duration| ended.stood.is_some_and(|stood| at >= stood);
+        let repetitions: Vec<Duration> =
+            ended.dials.iter().map(|(_, at)| *at).filter(|at| is_repetition(*at)).collect();
+        let until = |first: Duration| first + pace.total_timeout;
+        let first_repetition = repetitions.first().copied().unwrap_or(ended.arrived);
+        let is_late =
+            |at: Duration| at > until(if is_repetition(at) { first_repetition } else { ended.arrived });
+        if ended.dials.iter().any(|(_, at)| is_late(*at)) {
+            self.fault(ended.at, ended.connection, &format!("dialled too late: {:?}", ended.dials));
+        }
+        let n_terms = 1 + u128::from(!repetitions.is_empty());
+        let n_timeouts = n_terms * (pace.total_timeout.as_nanos() / pace.attempt_timeout.as_nanos());
+        let abreast = plan_length.min(usize::from(pace.max_in_flight.get()));
+        if ended.dials.len() > 3 * plan_length + abreast * usize::try_from(n_timeouts).unwrap() {
+            self.fault(ended.at, ended.connection, &format!("too many dials: {:?}", ended.dials));
+        }
     }
 
     /// A key keeps its member until that one leaves or somebody better comes.
@@ -91,9 +102,7 @@ impl Observer for Judge<'_> {
         let total = self.shape.pace.total_timeout;
         let (arrived, deadline) = (ended.arrived, ended.arrived + total);
         let plan_length = self.plan_lengths.remove(&ended.connection).unwrap_or(0);
-        if ended.dials.len() > 3 * plan_length {
-            self.fault(ended.at, ended.connection, "too many dials");
-        }
+        self.check_dials(ended, plan_length);
         if self.script.everybody_is_dead(arrived.saturating_sub(PROBE_TIMEOUT), deadline) {
             self.n_checked += 1;
             if ended.outcome.is_ok() || ended.at > deadline {
@@ -111,7 +120,7 @@ impl Observer for Judge<'_> {
         let mut dialled = ended.dials.iter().map(|(member, _)| member.index());
         let dies_with = dialled.any(|member| !self.script.is_normal(member, arrived, ended.at));
         let dies = !ended.is_repeatable && ended.stood.is_some() && (self.is_silence_scripted || dies_with);
-        if !dies && !self.is_known_gap(ended, reason) {
+        if !dies {
             let Ended { is_repeatable, stood, dials, .. } = ended;
             let text = format!(
                 "arrived at {arrived:?}, lost though somebody works: {reason:?}, repeatable {is_repeatable}, stood {stood:?}, {dials:?}"

@@ -1,0 +1,77 @@
+use std::{net::SocketAddr, process::ExitCode};
+
+use waypost_config::Severity;
+use waypost_proxy::{
+    explain::explain as explain_flow,
+    inspect::GeoFile,
+    net::{Flow, Tag},
+};
+
+use crate::{
+    EXIT_ERRORS,
+    arguments::{Check, Explain, Geo, LogFormat},
+    load::{assets, load_file, report},
+    print,
+};
+
+/// Reports every problem; the exit code tells whether the configuration can run.
+pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
+    let path = arguments.path.as_deref().or(arguments.file.config.as_deref());
+    let (source, loaded) = load_file(path, &arguments.file)?;
+    let (errors, warnings) = (loaded.count(Severity::Error), loaded.count(Severity::Warning));
+    match arguments.format {
+        LogFormat::Text => {
+            report(&source, &loaded)?;
+            let verdict = if errors == 0 { "can run" } else { "cannot run" };
+            print(&format!("{}: {verdict} (errors: {errors}, warnings: {warnings})\n", source.name()))?;
+        }
+        LogFormat::Json => drop(print(&format!("{:#}\n", loaded.to_json(&source)))?),
+    }
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERRORS) })
+}
+
+/// Decides about one connection that is only thought of. Names are looked up for real.
+pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
+    let (source, loaded) = load_file(arguments.file.config.as_deref(), &arguments.file)?;
+    if loaded.ready.is_none() || !arguments.json {
+        report(&source, &loaded)?;
+    }
+    let Some(ready) = loaded.ready else { return Ok(ExitCode::from(EXIT_ERRORS)) };
+    let flow = Flow {
+        source: arguments.source.map(|ip| SocketAddr::new(ip, arguments.source_port.unwrap_or(0))),
+        inbound: arguments.inbound.as_deref().map(Tag::from),
+        user: arguments.user.as_deref().map(Into::into),
+        protocol: arguments.protocol.clone().map(Into::into),
+        ..Flow::new(arguments.network, arguments.target.clone())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let snapshot = &ready.snapshot;
+    let resolve = |name: &_| {
+        let lookup = snapshot.resolver().resolve(name, snapshot.family());
+        runtime.block_on(lookup).map_err(|error| error.to_string())
+    };
+    #[expect(clippy::disallowed_methods, reason = "the binary is where randomness comes from")]
+    let explained = explain_flow(snapshot, &flow, resolve, &mut rand::rng());
+    if arguments.json {
+        return print(&format!("{:#}\n", explained.to_json(&flow)));
+    }
+    print(&format!("{} to {}\n{explained}", flow.network, flow.target))
+}
+
+/// Looks into a geo file.
+pub(crate) fn geo(arguments: &Geo) -> anyhow::Result<ExitCode> {
+    let (Geo::List { file } | Geo::Lookup { file, .. } | Geo::Stat { file }) = arguments;
+    let file = GeoFile::open(file, &assets(None))?;
+    let table = match arguments {
+        Geo::List { .. } => file.list_table()?,
+        Geo::Stat { .. } => file.total_table()?,
+        Geo::Lookup { host, .. } => match file.lookup_table(host)? {
+            Some(table) => table,
+            None => {
+                print(&format!("no list of `{}` holds {host}\n", file.path.display()))?;
+                return Ok(ExitCode::from(EXIT_ERRORS));
+            }
+        },
+    };
+    print(&table)
+}
