@@ -219,8 +219,7 @@ impl Groups {
             }
         }
         if attempts.is_empty() {
-            // Somebody stands, but only nested groups, and for another network.
-            return Err(PlanError::NoMemberFor { group: group.tag().clone(), network });
+            return Err(empty(group, ladder));
         }
         let key = group.placement(standing.tier).filter(|_| strategy == Strategy::ConsistentHash);
         let key = key.map(|(placement, _)| HashedKey {

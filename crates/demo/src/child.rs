@@ -26,6 +26,15 @@ const MAX_HEAD_BYTES: usize = 8 * 1024;
 const BIND_TRIES: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(100);
 
+/// Has the system kill this process with the one that started it, which also ends one that is frozen.
+/// Elsewhere the system wakes a frozen one when its group is orphaned.
+pub(crate) fn end_with_parent() -> Result<(), DemoError> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| DemoError::system("to follow the demo to its end")(error.into()))?;
+    Ok(())
+}
+
 /// Runs a member: a SOCKS server that grants each request after its delay.
 pub(crate) async fn member(arguments: &DemoMember) -> Result<(), DemoError> {
     let ready = proxy::load(&proxy::member_configuration(arguments.port))?;

@@ -49,8 +49,7 @@ impl Process {
         let failed = |source: io::Error| DemoError::Start { name, source };
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        // In a group of its own, a Ctrl-C does not reach it, and when this process goes away the system
-        // wakes it even if it is frozen, so that it sees the end of its input.
+        // A Ctrl-C is for this process and does not reach one in a group of its own.
         let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
         let silent = DemoError::Silent { name };
         let Some(output) = child.stdout.take() else { return Err(silent) };

@@ -57,9 +57,13 @@ fn run_in(runtime: &Runtime, command: &Command) -> Result<ExitCode, DemoError> {
     match command {
         Command::Demo(arguments) => runtime.block_on(demo(arguments)),
         Command::DemoMember(arguments) => {
+            child::end_with_parent()?;
             runtime.block_on(child::member(arguments)).map(|()| ExitCode::SUCCESS)
         }
-        Command::DemoOrigin => runtime.block_on(child::origin()).map(|()| ExitCode::SUCCESS),
+        Command::DemoOrigin => {
+            child::end_with_parent()?;
+            runtime.block_on(child::origin()).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 use waypost_config::{Options, Source};
 use waypost_proxy::{
-    AttemptEnd, Path, Proxy,
+    AttemptEnd, MemberTotals, Path, Proxy, Tier,
     build::{Assets, load},
 };
 use waypost_testkit::{Behaviour, EchoServer, HttpOrigin, Socks5Node};
@@ -190,4 +190,30 @@ async fn a_client_that_goes_away_ends_its_dials() {
     running.proxy.stop(LIMIT).await;
     // Nothing is left to wait for, long before the dials would have failed by themselves.
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_group_reports_what_its_members_did() {
+    let behaviours = [Behaviour::Close, Behaviour::HangAfterAccept, Behaviour::Relay];
+    let running = Running::start(&behaviours, json!({"dial": {"hedge_delay": "50ms"}})).await;
+    let before = running.proxy.groups();
+    assert_eq!((before.len(), before[0].tag.as_str(), before[0].tier), (1, "lb", Tier::Primary));
+    assert!(before[0].members.iter().all(|member| member.totals == MemberTotals::default()), "{before:?}");
+    let echo = EchoServer::start().await;
+    let tunnel = running.tunnel(echo.address).await.unwrap();
+    let totals = |failed, overtaken, carried| MemberTotals { carried, failed, overtaken, silent: 0 };
+    let group = running.proxy.groups().remove(0);
+    let seen: Vec<_> = group.members.iter().map(|member| (&*member.tag, member.totals, member.live)).collect();
+    let expected = [("m0", totals(1, 0, 0), 0), ("m1", totals(0, 1, 0), 0), ("m2", totals(0, 0, 1), 1)];
+    assert_eq!(seen, expected);
+    drop(tunnel);
+    until(|| running.proxy.groups()[0].members[2].live == 0).await;
+    assert_eq!(running.proxy.groups()[0].members[2].totals, totals(0, 0, 1));
+    // Probes and outcomes agree in the end.
+    until(|| {
+        let group = running.proxy.groups().remove(0);
+        let words: Vec<&str> = group.members.iter().map(|member| member.state.word()).collect();
+        words == ["down", "down", "up"] && group.members[2].delay.is_some() && !group.is_bootstrapping
+    })
+    .await;
 }

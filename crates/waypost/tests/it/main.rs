@@ -10,6 +10,7 @@ mod binary;
 mod chaos;
 mod clients;
 mod command_line;
+mod demo;
 mod examples;
 mod groups;
 mod namespace;
