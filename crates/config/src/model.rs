@@ -53,6 +53,17 @@ pub enum LogLevel {
     None,
 }
 
+impl LogLevel {
+    /// The levels by name, the most talkative first.
+    pub const WORDS: [(&str, Self); 5] = [
+        ("debug", Self::Debug),
+        ("info", Self::Info),
+        ("warning", Self::Warning),
+        ("error", Self::Error),
+        ("none", Self::None),
+    ];
+}
+
 /// `dns`.
 #[derive(Debug, Clone, Default)]
 pub struct Dns {

@@ -20,6 +20,11 @@ pub enum UnknownKeys {
     Warn,
 }
 
+impl UnknownKeys {
+    /// Both, by name.
+    pub const WORDS: [(&str, Self); 2] = [("error", Self::Error), ("warn", Self::Warn)];
+}
+
 /// What came out of reading a file.
 #[derive(Debug, Clone)]
 pub struct Outcome {

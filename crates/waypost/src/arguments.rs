@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// Look into geosite.dat, geoip.dat and country databases.
     #[command(subcommand)]
     Geo(Geo),
+    /// Run a group of a configuration against a script of faults, on a virtual clock.
+    Simulate(Simulate),
     #[command(flatten)]
     Demo(waypost_demo::Command),
     /// Print the version.
@@ -41,7 +43,7 @@ pub(crate) struct ConfigFile {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What an unknown key in the file is; with `warn` the file is used all the same.
-    #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = unknown_keys())]
+    #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = one_of(&UnknownKeys::WORDS))]
     pub(crate) unknown_keys: UnknownKeys,
 }
 
@@ -50,7 +52,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
     /// How much to log, instead of what the file says [default: info]; only debug shows addresses.
-    #[arg(long, value_name = "LEVEL", value_parser = log_level())]
+    #[arg(long, value_name = "LEVEL", value_parser = one_of(&LogLevel::WORDS))]
     pub(crate) log_level: Option<LogLevel>,
     /// How log lines look.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -113,38 +115,47 @@ pub(crate) struct Explain {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Geo {
     /// List the codes in a file, with the number of their entries.
-    List {
-        /// A path, or the name of a file in an asset folder, such as geosite.dat.
-        file: String,
-    },
+    List(GeoPath),
     /// Show which lists hold a name or an address, and by which entry.
     Lookup {
-        /// A path, or the name of a file in an asset folder, such as geosite.dat.
-        file: String,
+        #[command(flatten)]
+        path: GeoPath,
         /// A domain name or an address.
         #[arg(value_parser = Host::parse)]
         host: Host,
     },
     /// Count lists and entries.
-    Stat {
-        /// A path, or the name of a file in an asset folder, such as geosite.dat.
-        file: String,
-    },
+    Stat(GeoPath),
 }
 
-fn unknown_keys() -> impl TypedValueParser<Value = UnknownKeys> {
-    PossibleValuesParser::new(["error", "warn"]).map(|word| match word.as_str() {
-        "warn" => UnknownKeys::Warn,
-        _ => UnknownKeys::Error,
-    })
+#[derive(Debug, Args)]
+pub(crate) struct GeoPath {
+    /// A path, or the name of a file in an asset folder, such as geosite.dat.
+    pub(crate) file: String,
 }
 
-fn log_level() -> impl TypedValueParser<Value = LogLevel> {
-    PossibleValuesParser::new(["debug", "info", "warning", "error", "none"]).map(|word| match word.as_str() {
-        "debug" => LogLevel::Debug,
-        "info" => LogLevel::Info,
-        "warning" => LogLevel::Warning,
-        "error" => LogLevel::Error,
-        _ => LogLevel::None,
-    })
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// What happens: arrivals, latencies and faults, as docs/reference/simulate.md describes.
+    pub(crate) trace: PathBuf,
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The tag of the group.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) group: String,
+    /// The same seed makes the same run.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Draw the timeline.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn one_of<T: Copy + Send + Sync>(words: &'static [(&str, T)]) -> impl TypedValueParser<Value = T> {
+    let word_of =
+        |word: String| words.iter().find(|(name, _)| *name == word).map_or(words[0].1, |found| found.1);
+    PossibleValuesParser::new(words.iter().map(|(name, _)| *name)).map(word_of)
 }

@@ -1,15 +1,17 @@
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, path::Path, process::ExitCode};
 
+use anyhow::Context as _;
 use waypost_config::Severity;
 use waypost_proxy::{
     explain::explain as explain_flow,
     inspect::GeoFile,
     net::{Flow, Tag},
+    simulate,
 };
 
 use crate::{
     EXIT_ERRORS,
-    arguments::{Check, Explain, Geo, LogFormat},
+    arguments::{Check, Explain, Geo, LogFormat, Simulate},
     load::{assets, load_file, report},
     print,
 };
@@ -60,11 +62,11 @@ pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
 
 /// Looks into a geo file.
 pub(crate) fn geo(arguments: &Geo) -> anyhow::Result<ExitCode> {
-    let (Geo::List { file } | Geo::Lookup { file, .. } | Geo::Stat { file }) = arguments;
-    let file = GeoFile::open(file, &assets(None))?;
+    let (Geo::List(path) | Geo::Lookup { path, .. } | Geo::Stat(path)) = arguments;
+    let file = GeoFile::open(&path.file, &assets(None))?;
     let table = match arguments {
-        Geo::List { .. } => file.list_table()?,
-        Geo::Stat { .. } => file.total_table()?,
+        Geo::List(_) => file.list_table()?,
+        Geo::Stat(_) => file.total_table()?,
         Geo::Lookup { host, .. } => match file.lookup_table(host)? {
             Some(table) => table,
             None => {
@@ -74,4 +76,19 @@ pub(crate) fn geo(arguments: &Geo) -> anyhow::Result<ExitCode> {
         },
     };
     print(&table)
+}
+
+/// Runs a group against a script.
+pub(crate) fn simulate(arguments: Simulate) -> anyhow::Result<ExitCode> {
+    let Simulate { trace, file, group, seed, plot, json } = arguments;
+    let (source, loaded) = load_file(file.config.as_deref(), &file)?;
+    report(&source, &loaded)?;
+    let Some(ready) = loaded.ready else { return Ok(ExitCode::from(EXIT_ERRORS)) };
+    let path = |path: &Path| format!("`{}`", path.display());
+    let text = std::fs::read_to_string(&trace).with_context(|| path(&trace))?;
+    let outcome = simulate::simulate(ready.snapshot, &group, &text, seed).with_context(|| path(&trace))?;
+    if let Some(plot) = plot {
+        std::fs::write(&plot, simulate::plot(&outcome)?).with_context(|| path(&plot))?;
+    }
+    print(&if json { outcome.to_json() } else { outcome.to_string() })
 }

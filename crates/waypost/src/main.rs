@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => inspect::check(&arguments),
         Command::Explain(arguments) => inspect::explain(&arguments),
         Command::Geo(arguments) => inspect::geo(&arguments),
+        Command::Simulate(arguments) => inspect::simulate(arguments),
         Command::Demo(command) => waypost_demo::run(&command).map_err(Into::into),
         Command::Version => print(&format!("waypost {}\n", env!("CARGO_PKG_VERSION"))),
     };

@@ -24,14 +24,6 @@ pub(super) static LOG: KeyTable = KeyTable {
     ],
 };
 
-const LEVELS: [(&str, LogLevel); 5] = [
-    ("debug", LogLevel::Debug),
-    ("info", LogLevel::Info),
-    ("warning", LogLevel::Warning),
-    ("error", LogLevel::Error),
-    ("none", LogLevel::None),
-];
-
 pub(super) fn read(file: &Object<'_>, report: &mut Report<'_>) -> Log {
     let Some(log) = file.object("log", &LOG, report) else { return Log::default() };
     for (name, silent) in [("access", ["", "none"]), ("error", ["", ""])] {
@@ -43,5 +35,5 @@ pub(super) fn read(file: &Object<'_>, report: &mut Report<'_>) -> Log {
         }
     }
     let level = log.text("loglevel", report);
-    Log { level: level.and_then(|level| choose("loglevel", level, &LEVELS, report)) }
+    Log { level: level.and_then(|level| choose("loglevel", level, &LogLevel::WORDS, report)) }
 }

@@ -203,7 +203,8 @@ async fn a_group_reports_what_its_members_did() {
     let tunnel = running.tunnel(echo.address).await.unwrap();
     let totals = |failed, overtaken, carried| MemberTotals { carried, failed, overtaken, silent: 0 };
     let group = running.proxy.groups().remove(0);
-    let seen: Vec<_> = group.members.iter().map(|member| (&*member.tag, member.totals, member.live)).collect();
+    let seen: Vec<_> =
+        group.members.iter().map(|member| (&*member.tag, member.totals, member.live)).collect();
     let expected = [("m0", totals(1, 0, 0), 0), ("m1", totals(0, 1, 0), 0), ("m2", totals(0, 0, 1), 1)];
     assert_eq!(seen, expected);
     drop(tunnel);
