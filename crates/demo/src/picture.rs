@@ -10,12 +10,13 @@ use crate::{
 /// How many frames a picture has; each one is some kilobytes.
 const N_FRAMES: usize = 20;
 const FRAME_SECONDS: usize = 2;
-const COLUMN: f32 = 8.4;
-const ROW: f32 = 19.0;
+/// Whole numbers are short; 0.6 of the font's size is as wide as most fixed fonts are.
+const COLUMN: f32 = 8.0;
+const ROW: f32 = 18.0;
 const MARGIN: f32 = 18.0;
 
-const STYLE: &str = "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}\
-    .p{fill:#d0d7de}.b{fill:#f6f8fa;font-weight:600}.d{fill:#8b949e}.a{fill:#58a6ff}\
+const STYLE: &str = "text{font:13.3px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}\
+    text,rect{fill:#d0d7de}.b{fill:#f6f8fa;font-weight:600}.d{fill:#8b949e}.a{fill:#58a6ff}\
     .g{fill:#3fb950}.y{fill:#d29922}.r{fill:#ff7b72;font-weight:600}";
 
 /// An SVG that shows some of the frames, evenly spread, one after the other for ever. Where nothing
@@ -33,7 +34,7 @@ pub(crate) fn animated(frames: &[Frame]) -> String {
          .f{{visibility:hidden;animation:f {seconds}s infinite}}.f.m{{visibility:visible}}\
          @keyframes f{{0%,{:.3}%{{visibility:visible}}{part:.3}%,100%{{visibility:hidden}}}}\
          @media (prefers-reduced-motion:reduce){{.f{{animation:none}}}}</style>\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#0d1117\"/>\n",
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" style=\"fill:#0d1117\"/>\n",
         part - 0.001
     );
     let still = chosen.len() * 5 / 8;
@@ -66,23 +67,19 @@ fn draw_line(svg: &mut String, row: usize, line: &Line) {
             let x = MARGIN + COLUMN * as_f32(column + offset);
             let _infallible = match block(&run) {
                 Some(eighths) => {
-                    let (width, height) =
-                        (COLUMN * as_f32(run.chars().count()), (ROW - 5.0) * as_f32(eighths) / 8.0);
+                    let (width, height) = (COLUMN * as_f32(run.chars().count()), 1.75 * as_f32(eighths));
                     let y = top + ROW - 3.0 - height;
-                    writeln!(
-                        svg,
-                        "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-                    )
+                    writeln!(svg, "<rect{class} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>")
                 }
                 None if run.starts_with('─') => {
                     let (end, y) = (x + COLUMN * as_f32(run.chars().count()), top + ROW / 2.0);
-                    writeln!(svg, "<path d=\"M{x:.1} {y:.1}H{end:.1}\" stroke=\"#30363d\"/>")
+                    writeln!(svg, "<path d=\"M{x} {y}H{end}\" stroke=\"#30363d\"/>")
                 }
                 None => {
                     let (width, y) = (COLUMN * as_f32(run.chars().count()), top + ROW - 5.0);
                     writeln!(
                         svg,
-                        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{width:.1}\">{}</text>",
+                        "<text{class} x=\"{x}\" y=\"{y}\" textLength=\"{width}\">{}</text>",
                         escape(&run)
                     )
                 }
@@ -127,13 +124,13 @@ fn block(text: &str) -> Option<usize> {
 
 fn class(look: Look) -> &'static str {
     match look {
-        Look::Plain => "p",
-        Look::Bold => "b",
-        Look::Dim => "d",
-        Look::Accent => "a",
-        Look::Good => "g",
-        Look::Doubtful => "y",
-        Look::Bad => "r",
+        Look::Plain => "",
+        Look::Bold => " class=\"b\"",
+        Look::Dim => " class=\"d\"",
+        Look::Accent => " class=\"a\"",
+        Look::Good => " class=\"g\"",
+        Look::Doubtful => " class=\"y\"",
+        Look::Bad => " class=\"r\"",
     }
 }
 

@@ -90,7 +90,7 @@ pub struct Loss {
 pub enum LossReason {
     /// There was a verdict against every member.
     Refused,
-    /// Every dial failed.
+    /// Every member was dialled and refused.
     AllFailed,
     /// The time for dialling was up.
     TooLate,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use waypost_balance::{EmptyPoolAction, Strategy, Tier};
-use waypost_simulate::{LossReason, Report, RunError, Trace, run};
+use waypost_simulate::{LossReason, Pace, Report, RunError, Trace, run};
 
 use crate::models::{Shape, start};
 
@@ -107,6 +107,54 @@ fn an_outage_of_the_own_uplink_takes_nobody_down() {
     assert!(report.members.iter().all(|member| member.up_share > 0.5), "{report}");
     let last = report.phases.last().unwrap();
     assert!(last.lost == 0 && report.n_tier_switches == 0, "{report}");
+}
+
+#[test]
+fn an_outage_that_ends_before_the_deadline_is_waited_out() {
+    let outage = r#"{"duration": "60s", "arrivals": {"repeatable": 1}, "events": [
+        {"at": "20s", "action": "outage", "for": "6s"}]}"#;
+    let shape = Shape::new(3, 0, Strategy::Random);
+    let report = run(shape.model(), &Trace::parse(outage).unwrap(), 1, start()).unwrap();
+    assert_eq!(report.connections.lost, 0, "{report}");
+    let worst = report.events[0].first_second.unwrap().max;
+    assert!(worst > SECS(5) && worst < SECS(10), "{report}");
+    let hasty = Shape { pace: Pace { total_timeout: SECS(4), ..shape.pace }, ..shape };
+    let report = run(hasty.model(), &Trace::parse(outage).unwrap(), 1, start()).unwrap();
+    assert!(report.losses.iter().any(|loss| loss.reason == LossReason::TooLate), "{report}");
+    assert!(report.losses.iter().all(|loss| loss.at - loss.arrived <= SECS(4)), "{report}");
+}
+
+#[test]
+fn who_comes_when_a_member_works_again_is_not_refused_for_probes_that_began_before() {
+    let shape = Shape::new(2, 0, Strategy::Random);
+    let mut n_refused = 0;
+    for (quarter, per_second) in (0..32).flat_map(|quarter| [(quarter, 10.0), (quarter, 0.7)]) {
+        let back = MS(60_000 + 250 * quarter);
+        let text = format!(
+            r#"{{"duration": "80s", "arrivals": {{"per_second": {per_second}}}, "events": [
+                {{"at": "5s", "member": "a", "action": "freeze"}},
+                {{"at": "20s", "member": "b", "action": "freeze", "for": "{}ms"}}]}}"#,
+            (back - SECS(20)).as_millis()
+        );
+        let report = run(shape.model(), &Trace::parse(&text).unwrap(), quarter, start()).unwrap();
+        let is_refused = |arrived: Duration| arrived > SECS(30) && arrived < back;
+        n_refused += report.losses.iter().filter(|loss| is_refused(loss.arrived)).count();
+        let late = report.losses.iter().find(|loss| loss.arrived >= back);
+        assert_eq!(late, None, "b works again at {back:?}: {report}");
+    }
+    assert!(n_refused > 100, "nobody was ever asked for: {n_refused}");
+}
+
+#[test]
+fn a_slow_phase_does_not_put_repetitions_off() {
+    let text = r#"{"duration": "60s", "arrivals": {"repeatable": 1}, "default_member": {"latency": "300ms"},
+        "events": [{"at": "10s", "members": "all", "action": "slow", "factor": 6, "for": "20s"},
+                   {"at": "30s", "member": "a", "action": "silence"}]}"#;
+    let shape = Shape::new(2, 0, Strategy::Failover);
+    let report = run(shape.model(), &Trace::parse(text).unwrap(), 1, start()).unwrap();
+    assert_eq!(report.connections.lost, 0, "{report}");
+    let worst = report.events[1].first_second.unwrap().max;
+    assert!(worst > SECS(3) && worst < SECS(5), "{report}");
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod namespace;
 mod oracle;
 mod programs;
 mod seed;
+mod simulate;

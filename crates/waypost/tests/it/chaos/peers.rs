@@ -225,7 +225,6 @@ fn row(fault: Fault, subject: Subject, records: &[Record]) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark: it takes minutes, and programs that are seldom installed"]
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn faults_of_others() {
     let _alone = alone().await;
     println!("| fault | program | lost after the fault | p99 of answers, ms |\n|---|---|---|---|");
