@@ -48,6 +48,10 @@ impl CheckId {
 }
 
 impl PoolId {
+    fn at(index: usize) -> Self {
+        Self(len_u32(index))
+    }
+
     /// Pools are numbered from 0 in the order in which they were added.
     #[must_use]
     pub fn index(self) -> usize {
@@ -222,30 +226,31 @@ impl Monitor {
         let (member_id, was_down) = (*member_id, check.verdict == Verdict::Down);
         self.n_in_flight = self.n_in_flight.saturating_sub(usize::from(check.in_flight));
         check.ended(delay, now, rng);
-        let rises = was_down && delay.is_some() && check.verdict == Verdict::Down;
-        if rises && !self.has_standing_fellow(member_id) {
-            // Runs of successes are for choosing among several; the only one that works is needed.
-            if let Some((_, check)) = self.checks.get_mut(id.index()) {
-                check.bring_up();
-            }
-        }
-        let Some((_, check)) = self.checks.get(id.index()) else { return };
-        let is_up = check.verdict == Verdict::Up;
-        let Some(member) = self.members.get_mut(member_id.index()) else { return };
         if delay.is_none() {
-            member.failing_since.get_or_insert(now);
-        } else {
-            member.passive.probe_succeeded(now);
-            if let (Some(until), Some((_, check))) =
-                (member.passive.held_until(now), self.checks.get_mut(id.index()))
-            {
-                check.ask_at(until);
+            if let Some(member) = self.members.get_mut(member_id.index()) {
+                member.failing_since.get_or_insert(now);
             }
-            if was_down && is_up {
-                self.events.push(Event::CameUp(member_id));
-            }
-            self.succeeded(member_id, now);
+            return self.judge(now);
         }
+        // Runs of successes and rests are for choosing among several; the only one that works is needed.
+        let is_needed = !self.has_standing_fellow(member_id, now);
+        let (Some((_, check)), Some(member)) =
+            (self.checks.get_mut(id.index()), self.members.get_mut(member_id.index()))
+        else {
+            return;
+        };
+        member.passive.probe_succeeded(now);
+        if is_needed {
+            check.bring_up();
+            member.passive.end_ejection();
+        }
+        if let Some(until) = member.passive.held_until(now) {
+            check.ask_at(until);
+        }
+        if was_down && check.verdict == Verdict::Up {
+            self.events.push(Event::CameUp(member_id));
+        }
+        self.succeeded(member_id, now);
         self.judge(now);
     }
 

@@ -200,6 +200,11 @@ impl Passive {
         }
     }
 
+    /// Ends the rest of the member; what it is suspected of stays.
+    pub(crate) fn end_ejection(&mut self) {
+        self.ejection = None;
+    }
+
     /// Whether no connection met anything bad lately.
     pub(crate) fn is_clean(&self) -> bool {
         self.suspicion.is_none() && self.ejection.is_none()

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{CheckId, Event, Member, MemberId, Monitor};
+use super::{CheckId, Event, Member, MemberId, Monitor, PoolId};
 use crate::{State, check::Verdict};
 
 /// What speaks for the member itself being at fault, and not this side.
@@ -17,10 +17,10 @@ enum Witness {
 
 impl Monitor {
     /// Whether somebody else stands in one of the member's pools.
-    pub(super) fn has_standing_fellow(&self, id: MemberId) -> bool {
+    pub(super) fn has_standing_fellow(&self, id: MemberId, now: Instant) -> bool {
         let pools = self.pools.iter().filter(|pool| pool.members.iter().any(|(member, _)| *member == id));
         let mut fellows = pools.flat_map(|pool| &pool.members).filter(|(member, _)| *member != id);
-        fellows.any(|(_, check)| check.is_none_or(|check| self.is_standing(check)))
+        fellows.any(|(member, check)| self.status(*member, *check, now).state.stands())
     }
 
     /// A member works. If nobody did for a while, whoever failed meanwhile is looked at afresh.
@@ -84,6 +84,7 @@ impl Monitor {
                     if let Some((_, check)) = self.checks.get_mut(index) {
                         check.take_down();
                         self.events.push(Event::WentDown(id));
+                        self.ask_pools_without_anybody(id, now);
                     }
                 }
                 Witness::NoneWorks => {
@@ -98,6 +99,19 @@ impl Monitor {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// When nobody stands any more, whoever rests is needed.
+    fn ask_pools_without_anybody(&mut self, id: MemberId, now: Instant) {
+        for index in 0..self.pools.len() {
+            let Some(pool) = self.pools.get(index) else { continue };
+            let stands = |(member, check): &(MemberId, Option<CheckId>)| {
+                self.status(*member, *check, now).state.stands()
+            };
+            if pool.members.iter().any(|(member, _)| *member == id) && !pool.members.iter().any(stands) {
+                self.ask_pool(PoolId::at(index), now);
             }
         }
     }

@@ -145,6 +145,19 @@ fn ejection_stops_at_half_of_a_pool_and_at_the_last_that_works() {
     assert_eq!(pair.state(1), State::Suspect(Cause::Dial));
 }
 
+#[test]
+fn a_rest_ends_when_the_member_is_the_last_that_works() {
+    let mut world = world_of_two();
+    world.outcome(1, Outcome::Silent);
+    world.outcome(1, Outcome::Silent);
+    assert!(matches!(world.state(1), State::Ejected { .. }));
+    world.first_byte(0);
+    world.acts[0] = Act::Refuse;
+    world.outcome(0, Outcome::Failed);
+    world.run(secs(3));
+    assert_eq!((world.state(0), world.state(1)), (State::Down, State::Suspect(Cause::Silent)));
+}
+
 fn world_of_two() -> World {
     world(2)
 }

@@ -14,14 +14,17 @@ use waypost_config::{
 use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
 use waypost_geosite::go_regexp;
 use waypost_net::DomainName;
-use waypost_router::{EntryKind, Problem};
+use waypost_router::{EntryKind, Problem, Router};
 
 pub use self::assets::{AssetError, Assets};
-use self::geo::{GeoFiles, Reported};
+use self::{
+    geo::{GeoFiles, Reported},
+    groups::Leaf,
+};
 use crate::{
     dial::Dialer,
     handshake::HandshakeSettings,
-    snapshot::{Outbound, Parts, Snapshot, WayOut},
+    snapshot::{self, Outbound, Snapshot, WayOut},
 };
 
 /// What came out of loading a configuration.
@@ -89,7 +92,7 @@ pub fn load(source: &Source, options: &Options<'_>, assets: &Assets) -> Loaded {
     });
     if let Some(draft) = &outcome.draft {
         // What this makes is thrown away; what it finds is worth knowing in the same run.
-        drop(snapshot(draft, source, assets, &mut problems));
+        drop(parts(draft, source, assets, &mut problems));
     }
     diagnostics.append(&mut problems);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -102,6 +105,27 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
+    let Parts { router, hosts, outbounds, leaves } = parts(config, source, assets, problems);
+    let pools = groups::pools(config, &leaves, problems);
+    Some(Snapshot::new(snapshot::Parts {
+        router: router?,
+        outbounds,
+        pools: pools?,
+        default: default(config),
+        resolver: Resolver::new(hosts),
+        family: family(config.dns.family),
+    }))
+}
+
+/// What a configuration comes to without its groups, which can only be joined if every tag is right.
+struct Parts {
+    router: Option<Router>,
+    hosts: Hosts,
+    outbounds: Vec<Outbound>,
+    leaves: Vec<Leaf>,
+}
+
+fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<Diagnostic>) -> Parts {
     let files = GeoFiles::read(config, assets, problems);
     let router = rules::router(config, source, &files, problems);
     let hosts = hosts(config, &files, problems);
@@ -113,7 +137,7 @@ fn snapshot(
     let (mut outbounds, mut leaves) = (Vec::new(), Vec::new());
     for outbound in &config.outbounds {
         let tag = outbound.tag.as_ref().map(|tag| tag.value.clone());
-        let Some(leaf) = groups::Leaf::new(tag.clone(), &outbound.protocol) else { continue };
+        let Some(leaf) = Leaf::new(tag.clone(), &outbound.protocol) else { continue };
         match Dialer::try_new(&outbound.protocol) {
             Ok(dialer) => {
                 outbounds.push(Outbound { tag, dialer });
@@ -122,15 +146,7 @@ fn snapshot(
             Err(error) => problems.push(failure(outbound.span, &error)),
         }
     }
-    let pools = groups::pools(config, &leaves, problems);
-    Some(Snapshot::new(Parts {
-        router: router?,
-        outbounds,
-        pools: pools?,
-        default: default(config),
-        resolver: Resolver::new(hosts),
-        family: family(config.dns.family),
-    }))
+    Parts { router, hosts, outbounds, leaves }
 }
 
 /// The first entry of the file, which takes what no rule matches.

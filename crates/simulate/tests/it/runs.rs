@@ -128,8 +128,8 @@ fn an_outage_that_ends_before_the_deadline_is_waited_out() {
 fn who_comes_when_a_member_works_again_is_not_refused_for_probes_that_began_before() {
     let shape = Shape::new(2, 0, Strategy::Random);
     let mut n_refused = 0;
-    for (quarter, per_second) in (0..32).flat_map(|quarter| [(quarter, 10.0), (quarter, 0.7)]) {
-        let back = MS(60_000 + 250 * quarter);
+    for (quarter, per_second) in (0..120).flat_map(|quarter| [(quarter, 10.0), (quarter, 0.4)]) {
+        let back = MS(32_000 + 250 * quarter);
         let text = format!(
             r#"{{"duration": "80s", "arrivals": {{"per_second": {per_second}}}, "events": [
                 {{"at": "5s", "member": "a", "action": "freeze"}},
