@@ -16,8 +16,9 @@ const FAULT: Duration = Duration::from_secs(2);
 /// How long after the fault everything has to be as before.
 const RECOVERY: Duration = Duration::from_secs(3);
 const SPAN: Duration = Duration::from_secs(8);
-/// Below this a set-up time is as good as any other: a busy scheduler alone takes so long.
-const NOISE: Duration = Duration::from_millis(40);
+/// Below this a set-up time is as good as any other: a busy scheduler alone takes so long. It is half of
+/// what a single hedge costs.
+const NOISE: Duration = Duration::from_millis(100);
 
 const FOUR: [Kind; 4] = [Kind::Microsocks; 4];
 
