@@ -10,7 +10,7 @@ use waypost_ring::BuildError;
 use crate::{
     Attempt, EmptyPoolAction, Group, GroupId, GroupSpec, HashedKey, KeyState, MemberSpec, MemberTarget,
     OnEmptyKey, Plan, PlanError, Reason, Role, Standing, Strategy, Tier,
-    group::Choice,
+    order::Choice,
     standing::{Class, GroupState, Ladder},
 };
 

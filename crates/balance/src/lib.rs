@@ -42,6 +42,7 @@ mod etld;
 mod group;
 mod groups;
 mod key;
+mod order;
 mod plan;
 mod select;
 mod spec;

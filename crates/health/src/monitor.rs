@@ -225,6 +225,7 @@ impl Monitor {
         let Some((member_id, check)) = self.checks.get_mut(id.index()) else { return };
         let (member_id, was_down) = (*member_id, check.verdict == Verdict::Down);
         self.n_in_flight = self.n_in_flight.saturating_sub(usize::from(check.in_flight));
+        let usual = check.delay.map_or(Duration::ZERO, |delay| delay.mean());
         check.ended(delay, now, rng);
         if delay.is_none() {
             if let Some(member) = self.members.get_mut(member_id.index()) {
@@ -239,7 +240,7 @@ impl Monitor {
         else {
             return;
         };
-        member.passive.probe_succeeded(now);
+        member.passive.probe_succeeded(usual, now);
         if is_needed {
             check.bring_up();
             member.passive.end_ejection();

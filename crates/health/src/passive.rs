@@ -19,12 +19,13 @@ const FORGET_EJECTIONS: Duration = Duration::from_secs(600);
 const UNPROBED_SUSPICION: Duration = Duration::from_secs(1);
 const MAX_UNPROBED_SUSPICION: Duration = Duration::from_secs(30);
 
-/// A suspicion that a probe does not clear within this time was right. One that is cleared sooner was
-/// a lost packet, of which lossy lines have many.
+/// A suspicion that nothing clears within this time, or within three usual probes if that is longer,
+/// was right. One that is cleared sooner was a lost packet, of which lossy lines have many.
 const CONFIRMED_AFTER: Duration = Duration::from_millis(500);
+const CONFIRMED_AFTER_PROBES: u32 = 3;
 /// A member whose suspicions were right twice within this time flaps.
 const FLAP_MEMORY: Duration = Duration::from_secs(60);
-/// How long a member that flaps stays a suspect although probes succeed: after the second time, and
+/// How long a member that flaps stays a suspect although it works again: after the second time, and
 /// four times as long with each further one.
 const FLAP_HOLD: Duration = Duration::from_secs(5);
 const MAX_FLAP_HOLD: Duration = Duration::from_secs(80);
@@ -61,6 +62,8 @@ pub(crate) struct Passive {
     ejection: Option<Ejection>,
     n_ejections: u32,
     last_ejected: Option<Instant>,
+    /// How long a probe usually takes.
+    usual_probe: Duration,
     n_flaps: u32,
     last_flap: Option<Instant>,
 }
@@ -69,7 +72,7 @@ pub(crate) struct Passive {
 struct Suspicion {
     cause: Cause,
     since: Instant,
-    /// Until when probes do not clear it, because the member flaps.
+    /// Until when nothing clears it, because the member flaps.
     held_until: Option<Instant>,
     /// When it ends by itself, for a member that nothing probes.
     unprobed_until: Instant,
@@ -98,13 +101,13 @@ impl Passive {
             Outcome::Connected { took } => {
                 sample(&mut self.dial, took);
                 self.failures = 0;
-                self.clear(&[Cause::Dial, Cause::Slow]);
+                self.clear_unless_it_flaps(&[Cause::Dial, Cause::Slow], now);
                 Wish::Nothing
             }
             Outcome::FirstByte { took } => {
                 sample(&mut self.first_byte, took);
                 (self.failures, self.silences) = (0, 0);
-                self.clear(&[Cause::Dial, Cause::Slow, Cause::Silent]);
+                self.clear_unless_it_flaps(&[Cause::Dial, Cause::Slow, Cause::Silent], now);
                 self.forget_ejections(now);
                 Wish::Nothing
             }
@@ -132,32 +135,45 @@ impl Passive {
             Some(Suspicion { cause: Cause::Silent, .. }) => Cause::Silent,
             Some(_) | None => cause,
         };
+        let served = self.ejection.is_some_and(|ejection| now >= ejection.until);
+        let earlier = self.suspicion.filter(|_| !served);
         let (since, held_until) =
-            self.suspicion.map_or((now, None), |suspicion| (suspicion.since, suspicion.held_until));
+            earlier.map_or((now, None), |suspicion| (suspicion.since, suspicion.held_until));
         self.suspicion = Some(Suspicion { cause, since, held_until, unprobed_until: now + rest });
     }
 
     /// A probe went well. Whether connections get an answer is not proven by it, if they got none
     /// twice.
-    pub(crate) fn probe_succeeded(&mut self, now: Instant) {
+    /// `usual` is how long its probes took so far.
+    pub(crate) fn probe_succeeded(&mut self, usual: Duration, now: Instant) {
+        self.usual_probe = usual;
         self.failures = 0;
-        if self.is_held(now) {
-            return;
-        }
-        self.clear(&[Cause::Dial, Cause::Slow]);
-        if self.silences < SILENCES_TO_EJECT {
-            self.clear(&[Cause::Silent]);
-        }
+        let proven: &[Cause] = if self.silences < SILENCES_TO_EJECT {
+            &[Cause::Dial, Cause::Slow, Cause::Silent]
+        } else {
+            &[Cause::Dial, Cause::Slow]
+        };
+        self.clear_unless_it_flaps(proven, now);
         self.forget_ejections(now);
     }
 
-    /// Whether the member flaps, so that a good probe does not clear it yet.
+    /// Clears a suspicion of one of these causes, and the rest that came of it.
+    fn clear_unless_it_flaps(&mut self, causes: &[Cause], now: Instant) {
+        let concerned = self.suspicion.is_some_and(|suspicion| causes.contains(&suspicion.cause));
+        if !concerned || !self.is_held(now) {
+            self.suspicion = self.suspicion.filter(|suspicion| !causes.contains(&suspicion.cause));
+            self.ejection = self.ejection.filter(|ejection| !causes.contains(&ejection.cause));
+        }
+    }
+
+    /// Whether the member flaps, so that something good does not clear it yet.
     fn is_held(&mut self, now: Instant) -> bool {
         let Some(suspicion) = &mut self.suspicion else { return false };
         if let Some(until) = suspicion.held_until {
             return now < until;
         }
-        if now < suspicion.since + CONFIRMED_AFTER {
+        let confirmed_after = CONFIRMED_AFTER.max(self.usual_probe.saturating_mul(CONFIRMED_AFTER_PROBES));
+        if now < suspicion.since + confirmed_after {
             return false;
         }
         if self.last_flap.is_none_or(|last| now >= last + FLAP_MEMORY) {
@@ -187,11 +203,6 @@ impl Passive {
         let cause = self.suspicion.map_or(Cause::Dial, |suspicion| suspicion.cause);
         self.ejection = Some(Ejection { until: now + rest, cause });
         self.last_ejected = Some(now);
-    }
-
-    fn clear(&mut self, causes: &[Cause]) {
-        self.suspicion = self.suspicion.filter(|suspicion| !causes.contains(&suspicion.cause));
-        self.ejection = self.ejection.filter(|ejection| !causes.contains(&ejection.cause));
     }
 
     fn forget_ejections(&mut self, now: Instant) {

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use waypost_net::{Network, Tag, Target};
 
-use crate::{Counters, dials::AttemptRecord};
+use crate::{AttemptRecord, Counters};
 
 /// Enough that the workers of a large machine seldom meet at one lock.
 const SHARDS: usize = 16;

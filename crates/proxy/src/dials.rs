@@ -1,6 +1,6 @@
 //! The attempts of one connection: what is tried when, and what that tells of the members.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -8,14 +8,14 @@ use tracing::debug;
 use waypost_balance::Role;
 use waypost_config::model::DialPace;
 use waypost_health::Outcome;
-use waypost_net::{Flow, Tag};
+use waypost_net::Flow;
 use waypost_router::Decision;
 
 use crate::{
-    DialError, Dialed,
+    AttemptEnd, AttemptRecord, DialError, Dialed,
+    chain::Chain,
     health::Health,
     replay::{Evidence, Replays},
-    serve::Chain,
     snapshot::{Route, Snapshot},
     walk::{Attempts, Ending, Patience},
 };
@@ -26,63 +26,6 @@ const SINGLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USUAL_DIALS: u32 = 3;
 /// How many times as long as usual a first byte may take before others get the first flight too.
 const USUAL_FIRST_BYTES: u32 = 4;
-
-/// One attempt to carry a connection, for logs and for the table of connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttemptRecord {
-    /// The outbound.
-    pub outbound: Option<Tag>,
-    /// When it began, after the client's request.
-    pub began: Duration,
-    /// How long it took to what `end` says.
-    pub took: Duration,
-    /// What came of it.
-    pub end: AttemptEnd,
-}
-
-/// What came of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// The outbound connected.
-    Connected,
-    /// It did not.
-    Failed(Box<str>),
-    /// Another one that began later was faster.
-    Overtaken,
-    /// It took so much longer than usual that it made room for another one.
-    GivenUp,
-    /// It was no longer needed.
-    Dropped,
-    /// It connected, and another one that was sent the same first bytes answered.
-    Silent,
-    /// It connected, and closed without an answer.
-    ClosedEarly,
-    /// It connected and brought the first answer.
-    Answered,
-}
-
-impl fmt::Display for AttemptEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connected => f.write_str("connected"),
-            Self::Failed(error) => f.write_str(error),
-            Self::Overtaken => f.write_str("overtaken"),
-            Self::GivenUp => f.write_str("given up"),
-            Self::Dropped => f.write_str("not needed"),
-            Self::Silent => f.write_str("silent"),
-            Self::ClosedEarly => f.write_str("closed without an answer"),
-            Self::Answered => f.write_str("answered"),
-        }
-    }
-}
-
-impl fmt::Display for AttemptRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outbound = self.outbound.as_deref().unwrap_or("-");
-        let Self { began, took, end, .. } = self;
-        write!(f, "{outbound} at {} ms: {end} after {} ms", began.as_millis(), took.as_millis())
-    }
-}
 
 /// The attempts of a route.
 pub(crate) struct Dials<'d, 's> {

@@ -23,8 +23,8 @@ use crate::{
     Connections,
     pools::View,
     probe::{default_tls, probe},
-    reports::MemberTotals,
     snapshot::Snapshot,
+    totals::MemberTotals,
 };
 
 /// How many reports may wait. One that finds no room is dropped: the next connection tells the same.

@@ -3,7 +3,9 @@
 //! Each piece takes what it needs as arguments and gives typed errors back.
 #![forbid(unsafe_code)]
 
+mod attempts;
 pub mod build;
+mod chain;
 mod connections;
 mod dial;
 mod dials;
@@ -23,12 +25,13 @@ mod reports;
 mod serve;
 pub mod simulate;
 mod snapshot;
+mod totals;
 mod walk;
 mod wire_io;
 
+pub use attempts::{AttemptEnd, AttemptRecord};
 pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections, Path};
 pub use dial::{DialError, Dialed, Dialer, DialerError};
-pub use dials::{AttemptEnd, AttemptRecord};
 pub use engine::{ListenAddress, Proxy, StartError};
 pub use handshake::{
     Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, accept_client,
@@ -36,8 +39,9 @@ pub use handshake::{
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundListener, bind};
 pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, relay};
-pub use reports::{GroupReport, MemberReport, MemberTotals};
+pub use reports::{GroupReport, MemberReport};
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
+pub use totals::MemberTotals;
 pub use waypost_balance::{Role, Tier};
 pub use waypost_health::State;
 pub use waypost_net as net;

@@ -16,6 +16,7 @@ use waypost_wire::DialFailure;
 use crate::{
     Accepted, ClientStream, ConnectionInfo, Connections, DEFAULT_IDLE_TIMEOUT, DialError, Dialed,
     HandshakeSettings, Path, RelayEnd, Side, accept_client,
+    chain::Chain,
     connections::Connection,
     dials::Dials,
     health::Health,
@@ -287,21 +288,6 @@ pub(crate) fn rule_label(rule: &Rule) -> String {
     match rule.tag() {
         Some(tag) => tag.to_string(),
         None => format!("rule {} (line {})", rule.index() + 1, rule.line()),
-    }
-}
-
-/// An error with all its sources.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut error = self.0;
-        while let Some(source) = error.source() {
-            write!(f, ": {source}")?;
-            error = source;
-        }
-        Ok(())
     }
 }
 

@@ -62,6 +62,33 @@ fn a_member_that_flaps_is_cleared_later_each_time() {
 }
 
 #[test]
+fn an_answer_that_comes_late_does_not_hide_the_flapping() {
+    let mut world = world(3);
+    for expected in [State::Up, State::Suspect(Cause::Slow)] {
+        world.acts[0] = Act::Hang;
+        world.outcome(0, Outcome::Overtaken);
+        world.run(Duration::from_millis(800));
+        // Whatever was under way when it froze is answered when it thaws.
+        world.first_byte(0);
+        assert_eq!(world.state(0), expected);
+        world.acts[0] = Act::Answer(40);
+        world.run(secs(6) - Duration::from_millis(800));
+    }
+}
+
+#[test]
+fn a_far_member_is_not_taken_for_one_that_flaps() {
+    let mut world = world(3);
+    world.acts[0] = Act::Answer(700);
+    world.run(secs(900));
+    for _ in 0..20 {
+        world.outcome(0, Outcome::Overtaken);
+        world.run(secs(1));
+        assert_eq!(world.state(0), State::Up);
+    }
+}
+
+#[test]
 fn a_lossy_line_is_no_flapping() {
     let mut world = world(3);
     for _ in 0..100 {
