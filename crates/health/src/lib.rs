@@ -41,12 +41,14 @@ mod check;
 mod delay;
 mod monitor;
 mod passive;
+mod round;
 mod status;
 
 pub use check::{CheckSettings, ProbeRecord};
 pub use delay::Estimate;
 pub use monitor::{CheckId, Event, MemberId, Monitor, PoolId};
 pub use passive::Outcome;
+pub use round::{Round, RoundStep};
 pub use status::{Cause, State, Status};
 
 #[cfg(doctest)]

@@ -180,10 +180,16 @@ impl Monitor {
         self.pools.get(pool.index()).is_none_or(|pool| pool.is_idle(now))
     }
 
+    /// The checks of a pool's members.
+    pub(crate) fn checks_of(&self, pool: PoolId) -> impl Iterator<Item = CheckId> + '_ {
+        let members = self.pools.get(pool.index()).map(|pool| &*pool.members).unwrap_or_default();
+        members.iter().filter_map(|(_, check)| *check)
+    }
+
     /// Asks for a probe of each member of a pool as soon as one may be made.
     pub fn ask_pool(&mut self, pool: PoolId, now: Instant) {
-        let Some(pool) = self.pools.get(pool.index()) else { return };
-        for check in pool.members.iter().filter_map(|(_, check)| *check) {
+        let checks: Vec<CheckId> = self.checks_of(pool).collect();
+        for check in checks {
             if let Some((_, check)) = self.checks.get_mut(check.index()) {
                 check.ask(now);
             }

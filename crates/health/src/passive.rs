@@ -130,21 +130,19 @@ impl Passive {
     fn suspect(&mut self, cause: Cause, nth: u32, now: Instant) {
         let doubled = 2_u32.saturating_pow(nth.saturating_sub(1));
         let rest = UNPROBED_SUSPICION.saturating_mul(doubled).min(MAX_UNPROBED_SUSPICION);
+        let earlier = self.suspicion.filter(|_| !self.has_rested(now));
         // Silence is the graver cause: a probe may well get its answer where connections do not.
-        let cause = match self.suspicion {
+        let cause = match earlier {
             Some(Suspicion { cause: Cause::Silent, .. }) => Cause::Silent,
             Some(_) | None => cause,
         };
-        let served = self.ejection.is_some_and(|ejection| now >= ejection.until);
-        let earlier = self.suspicion.filter(|_| !served);
         let (since, held_until) =
             earlier.map_or((now, None), |suspicion| (suspicion.since, suspicion.held_until));
         self.suspicion = Some(Suspicion { cause, since, held_until, unprobed_until: now + rest });
     }
 
-    /// A probe went well. Whether connections get an answer is not proven by it, if they got none
-    /// twice.
-    /// `usual` is how long its probes took so far.
+    /// A probe went well; `usual` is how long those before it took. Whether connections get an answer
+    /// is not proven by it, if they got none twice.
     pub(crate) fn probe_succeeded(&mut self, usual: Duration, now: Instant) {
         self.usual_probe = usual;
         self.failures = 0;
@@ -230,9 +228,12 @@ impl Passive {
     /// ejection: it gets its chance.
     pub(crate) fn suspected(&self, is_probed: bool, now: Instant) -> Option<Cause> {
         let suspicion = self.suspicion?;
-        let served = self.ejection.is_some_and(|ejection| now >= ejection.until);
         let expired = !is_probed && now >= suspicion.unprobed_until;
-        (!served && !expired).then_some(suspicion.cause)
+        (!self.has_rested(now) && !expired).then_some(suspicion.cause)
+    }
+
+    fn has_rested(&self, now: Instant) -> bool {
+        self.ejection.is_some_and(|ejection| now >= ejection.until)
     }
 
     /// When a state changes without further evidence.

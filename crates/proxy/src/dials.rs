@@ -16,7 +16,7 @@ use crate::{
     chain::Chain,
     health::Health,
     replay::{Evidence, Replays},
-    snapshot::{Route, Snapshot},
+    snapshot::{Route, Snapshot, Why},
     walk::{Attempts, Ending, Patience},
 };
 
@@ -105,7 +105,7 @@ impl Attempts for Dials<'_, '_> {
             let attempt = self.route.attempt(number);
             let was_usable = matches!(
                 attempt.why,
-                crate::snapshot::Why::Group(reason) if matches!(reason.role, Role::Candidate | Role::OutsideTopN)
+                Why::Group(reason) if matches!(reason.role, Role::Candidate | Role::OutsideTopN)
             );
             was_usable && !view.state(attempt.member, attempt.check).is_usable()
         };

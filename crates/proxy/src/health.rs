@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use waypost_balance::{GroupId, GroupStates, Tier};
-use waypost_health::{CheckId, Event, MemberId, Monitor, Outcome, PoolId};
+use waypost_health::{CheckId, Event, MemberId, Monitor, Outcome, PoolId, Round, RoundStep};
 use waypost_net::{Network, Tag};
 
 use crate::{
@@ -105,7 +105,7 @@ impl Health {
                 connections,
                 monitor,
                 states,
-                asked: Vec::new(),
+                rounds: Vec::new(),
                 stop,
             };
             tokio::spawn(watch.run(waiting));
@@ -221,20 +221,9 @@ struct Watch {
     connections: Connections,
     monitor: Monitor,
     states: GroupStates,
-    asked: Vec<Asked>,
+    /// For pools that nobody stands in.
+    rounds: Vec<(PoolId, Round<oneshot::Sender<()>>)>,
     stop: CancellationToken,
-}
-
-/// A pool whose members were asked for, because nobody in it stands.
-struct Asked {
-    pool: PoolId,
-    /// Checks with a probe that was not begun before the question, or has not ended.
-    left: Vec<CheckId>,
-    /// Those of them whose probe under way was begun before the question.
-    stale: Vec<CheckId>,
-    waiting: Vec<oneshot::Sender<()>>,
-    /// Who came later, and is not told by probes that began before.
-    late: Vec<oneshot::Sender<()>>,
 }
 
 impl Watch {
@@ -253,7 +242,8 @@ impl Watch {
                     Some(report) => {
                         let mut is_new = self.take(report);
                         // Reports come in bursts, and one view does for all of a burst.
-                        while let Ok(report) = reports.try_recv() {
+                        for _ in 0..MAX_WAITING {
+                            let Ok(report) = reports.try_recv() else { break };
                             is_new |= self.take(report);
                         }
                         is_new
@@ -328,47 +318,32 @@ impl Watch {
 
     /// Has all members of a pool probed, once for all who wait. The monitor keeps a pause between two
     /// probes of a member.
-    fn ask(&mut self, pool: PoolId, answer: oneshot::Sender<()>) {
-        match self.asked.iter_mut().find(|asked| asked.pool == pool) {
-            Some(asked) => asked.late.push(answer),
-            None => self.begin_round(pool, vec![answer]),
+    fn ask(&mut self, pool: PoolId, who: oneshot::Sender<()>) {
+        match self.rounds.iter_mut().find(|(asked, _)| *asked == pool) {
+            Some((_, round)) => round.join(who),
+            None => self.begin_round(pool, vec![who]),
         }
     }
 
     fn begin_round(&mut self, pool: PoolId, waiting: Vec<oneshot::Sender<()>>) {
-        let pools = self.snapshot.pools();
-        let group = pools.iter().find(|(_, _, settings)| settings.pool == pool).map(|(id, _, _)| id);
-        let leaves = group.map(|id| pools.groups.leaves(id)).unwrap_or_default();
-        let left: Vec<CheckId> = leaves.into_iter().filter_map(|(_, check)| check).collect();
-        let stale = left.iter().copied().filter(|&check| self.monitor.is_probing(check)).collect();
-        self.monitor.ask_pool(pool, now());
-        // Without probes the answer is dropped, which answers it.
-        if !left.is_empty() {
-            self.asked.push(Asked { pool, left, stale, waiting, late: Vec::new() });
+        match Round::begin(&mut self.monitor, pool, waiting, now()) {
+            Ok(round) => self.rounds.push((pool, round)),
+            Err(waiting) => tell(waiting),
         }
     }
 
     /// Tells those who wait for a pool when one of its members works, or none does.
     fn answer(&mut self, check: CheckId, succeeded: bool) {
-        let mut ended = Vec::new();
-        self.asked.retain_mut(|asked| {
-            if succeeded && asked.left.contains(&check) {
-                tell(asked.waiting.drain(..).chain(asked.late.drain(..)));
-                return false;
+        for (pool, round) in std::mem::take(&mut self.rounds) {
+            match round.probe_ended(check, succeeded) {
+                RoundStep::Open(round) => self.rounds.push((pool, round)),
+                RoundStep::Over { told, late } => {
+                    tell(told);
+                    if !late.is_empty() {
+                        self.begin_round(pool, late);
+                    }
+                }
             }
-            if asked.stale.contains(&check) {
-                asked.stale.retain(|stale| *stale != check);
-            } else {
-                asked.left.retain(|left| *left != check);
-            }
-            if asked.left.is_empty() {
-                tell(asked.waiting.drain(..));
-                ended.push((asked.pool, std::mem::take(&mut asked.late)));
-            }
-            !asked.left.is_empty()
-        });
-        for (pool, late) in ended.into_iter().filter(|(_, late)| !late.is_empty()) {
-            self.begin_round(pool, late);
         }
     }
 
@@ -430,7 +405,7 @@ impl Watch {
     }
 }
 
-fn tell(waiting: impl Iterator<Item = oneshot::Sender<()>>) {
+fn tell(waiting: Vec<oneshot::Sender<()>>) {
     for waiting in waiting {
         // Who has gone away need not be told.
         let _gone = waiting.send(());

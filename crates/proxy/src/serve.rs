@@ -145,7 +145,7 @@ async fn carry(
     debug!(
         inbound = flow.inbound.as_deref(), %source, target = %flow.target, rule,
         outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
-        attempts = %Attempts(dials), "not connected"
+        attempts = %Tried(dials), "not connected"
     );
     if let DialError::Blackholed { http_response } = error {
         client.answer_blackhole(http_response).await;
@@ -223,15 +223,15 @@ fn log(connection: &Connection, dials: &Dials<'_, '_>, number: usize, end: Relay
         group = group.map(|group| group.group.tag().as_str()),
         key = group.and_then(|group| group.key.as_ref()).map(|key| &*key.text),
         outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why,
-        attempts = %Attempts(dials), up = end.up, down = end.down,
+        attempts = %Tried(dials), up = end.up, down = end.down,
         seconds = connection.start.elapsed().as_secs_f32(), end = ?end.reason, "connection"
     );
 }
 
 /// What was tried, in one line.
-struct Attempts<'d>(&'d Dials<'d, 'd>);
+struct Tried<'d>(&'d Dials<'d, 'd>);
 
-impl fmt::Display for Attempts<'_> {
+impl fmt::Display for Tried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, record) in self.0.records().iter().enumerate() {
             write!(f, "{}{record}", if index == 0 { "" } else { "; " })?;

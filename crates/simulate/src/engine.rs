@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use waypost_balance::{Context, Group, GroupId, GroupStates, Groups, Plan, PlanError, Standing, Standings};
-use waypost_health::{CheckId, MemberId, Monitor, Outcome, PoolId, State};
+use waypost_health::{CheckId, MemberId, Monitor, Outcome, PoolId, Round, RoundStep, State};
 use waypost_net::Flow;
 
 use crate::{Model, Pace};
@@ -27,21 +27,9 @@ pub(crate) struct Engine {
     rng: StdRng,
     /// Live connections, by the number of the member.
     live: Vec<usize>,
-    asked: Option<Asked>,
+    round: Option<Round<u64>>,
     /// Whether somebody's status or the probes that are due may have changed.
     pub(crate) is_new: bool,
-}
-
-/// The members were asked for, because nobody stands.
-#[derive(Debug)]
-struct Asked {
-    /// Checks with a probe that was not begun before the question, or has not ended.
-    left: Vec<CheckId>,
-    /// Those of them whose probe under way was begun before the question.
-    stale: Vec<CheckId>,
-    waiting: Vec<u64>,
-    /// Who came later, and is not told by probes that began before.
-    late: Vec<u64>,
 }
 
 impl Engine {
@@ -64,7 +52,7 @@ impl Engine {
             start,
             rng,
             live,
-            asked: None,
+            round: None,
             is_new: true,
         }
     }
@@ -132,44 +120,33 @@ impl Engine {
 
     /// Has all members probed for a connection, once for all who wait; whether that is worth waiting for.
     pub(crate) fn ask(&mut self, connection: u64, now: Duration) -> bool {
-        match &mut self.asked {
-            Some(asked) => asked.late.push(connection),
+        match &mut self.round {
+            Some(round) => round.join(connection),
             None => self.begin_round(vec![connection], now),
         }
-        self.asked.is_some()
+        self.round.is_some()
     }
 
     fn begin_round(&mut self, waiting: Vec<u64>, now: Duration) {
-        let leaves = self.groups.leaves(self.group);
-        let left: Vec<CheckId> = leaves.into_iter().filter_map(|(_, check)| check).collect();
-        let stale = left.iter().copied().filter(|&check| self.monitor.is_probing(check)).collect();
-        self.monitor.ask_pool(self.pool, self.start + now);
+        self.round = Round::begin(&mut self.monitor, self.pool, waiting, self.start + now).ok();
         self.is_new = true;
-        if !left.is_empty() {
-            self.asked = Some(Asked { left, stale, waiting, late: Vec::new() });
-        }
     }
 
     /// Yields those who waited for this, because a member works or none does.
     fn answer(&mut self, check: CheckId, succeeded: bool, now: Duration) -> Vec<u64> {
-        let Some(mut asked) = self.asked.take() else { return Vec::new() };
-        if succeeded && asked.left.contains(&check) {
-            asked.waiting.append(&mut asked.late);
-            return asked.waiting;
+        match self.round.take().map(|round| round.probe_ended(check, succeeded)) {
+            None => Vec::new(),
+            Some(RoundStep::Open(round)) => {
+                self.round = Some(round);
+                Vec::new()
+            }
+            Some(RoundStep::Over { told, late }) => {
+                if !late.is_empty() {
+                    self.begin_round(late, now);
+                }
+                told
+            }
         }
-        if asked.stale.contains(&check) {
-            asked.stale.retain(|stale| *stale != check);
-        } else {
-            asked.left.retain(|left| *left != check);
-        }
-        if !asked.left.is_empty() {
-            self.asked = Some(asked);
-            return Vec::new();
-        }
-        if !asked.late.is_empty() {
-            self.begin_round(asked.late, now);
-        }
-        asked.waiting
     }
 
     pub(crate) fn plan(&mut self, flow: &Flow) -> Result<Plan, PlanError> {

@@ -1,7 +1,8 @@
 //! Tests through the public interface, on a virtual clock.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod passive;
 mod probes;
+mod round;
 mod uplink;
 mod world;
