@@ -16,6 +16,7 @@
 #![deny(missing_docs)]
 
 mod domain;
+mod duration;
 mod flow;
 mod host;
 mod id_sets;
@@ -25,6 +26,7 @@ mod secret;
 mod tag;
 
 pub use domain::{DomainError, DomainName};
+pub use duration::{DurationError, parse_duration};
 pub use flow::{Attributes, Flow};
 pub use host::{AddressError, Host, Target, canonical_ip};
 pub use id_sets::{IdSets, IdSetsBuilder, SetId};

@@ -2,65 +2,22 @@
 
 use std::time::Duration;
 
-const NANOS: u128 = 1_000_000_000;
-const UNITS: [(&str, u128); 7] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", NANOS),
-    ("m", 60 * NANOS),
-    ("h", 3_600 * NANOS),
-    ("d", 86_400 * NANOS),
-];
+use waypost_net::{DurationError, parse_duration};
+
 /// Nothing that is simulated takes longer.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// More digits behind the point make no difference.
-const MAX_FRACTION_DIGITS: usize = 15;
 
 /// Reads `1m30s`, `1.5h`, `40ms`; at most 7 days.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let malformed = || {
-        format!(
-            "not a duration: `{text}`; write a number with a unit (`ms`, `s`, `m`, `h` or `d`), such as `30s` or `1m30s`"
-        )
-    };
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    if text.is_empty() {
-        return Err(malformed());
-    }
-    let (mut rest, mut nanos) = (text, 0_u128);
-    while !rest.is_empty() {
-        let (whole, behind) = digits(rest);
-        let (fraction, behind) = behind.strip_prefix('.').map_or(("", behind), digits);
-        let end = behind.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(behind.len());
-        let (unit, behind) = behind.split_at_checked(end).ok_or_else(malformed)?;
-        if whole.is_empty() && fraction.is_empty() {
-            return Err(malformed());
+    match parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) | Err(DurationError::TooLong) => {
+            Err(format!("this duration is too long: `{text}`; the longest is `7d`"))
         }
-        let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
-        nanos = nanos.saturating_add(term(whole, fraction, *unit));
-        rest = behind;
+        Err(DurationError::Malformed | DurationError::NoUnit | DurationError::Negative) => Err(format!(
+            "not a duration: `{text}`; write a number with a unit (`ms`, `s`, `m`, `h` or `d`), such as `30s` or `1m30s`"
+        )),
     }
-    let duration =
-        u64::try_from(nanos).map(Duration::from_nanos).ok().filter(|&duration| duration <= LONGEST);
-    duration.ok_or_else(|| format!("this duration is too long: `{text}`; the longest is `7d`"))
-}
-
-fn digits(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text.split_at_checked(end).unwrap_or((text, ""))
-}
-
-fn term(whole: &str, fraction: &str, unit: u128) -> u128 {
-    let value = |digits: &str| {
-        let add = |sum: u128, digit: u8| sum.saturating_mul(10).saturating_add(u128::from(digit - b'0'));
-        digits.bytes().fold(0, add)
-    };
-    let fraction = fraction.get(..MAX_FRACTION_DIGITS).unwrap_or(fraction);
-    let scale = fraction.bytes().fold(1, |scale: u128, _| scale.saturating_mul(10));
-    value(whole).saturating_mul(unit).saturating_add(value(fraction).saturating_mul(unit) / scale)
 }
 
 /// Writes a duration for people, to three digits: `85 ms`, `1.25 s`, `3m 20s`.
