@@ -1,11 +1,23 @@
-//! The same load and faults in front of other programs, in one run with Waypost, for
-//! `docs/BENCHMARKS.md`:
-//!
-//! ```text
-//! cargo test --release -p waypost --test it chaos::peers -- --ignored --nocapture
-//! ```
-//!
-//! Programs that are not in `PATH` are left out, and the table says so.
+//! The load and the faults of `tests/it/chaos` in front of Waypost and of other programs, in one run
+//! (`cargo bench -p waypost --bench faults`, some minutes). Programs that are not in `PATH` are left out, and the table
+//! says so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on ends, and its table is what it is for"
+)]
+
+#[path = "../tests/it/chaos/config.rs"]
+mod config;
+#[path = "../tests/it/chaos/load.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod load;
+#[path = "../tests/it/chaos/nodes.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod nodes;
+#[path = "../tests/it/programs.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod programs;
 
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
@@ -16,12 +28,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    alone, config,
+use self::{
+    config::config,
     load::{Origin, Record, Request, percentile, run, until},
     nodes::{Kind, Node, free_port},
+    programs::find,
 };
-use crate::programs::find;
 
 const FAULT: Duration = Duration::from_secs(2);
 const SPAN: Duration = Duration::from_secs(10);
@@ -210,7 +222,6 @@ async fn start(
     Some((child, proxy))
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 fn row(fault: Fault, subject: Subject, records: &[Record]) {
     let hit: Vec<&Record> = records.iter().filter(|record| record.at >= FAULT).collect();
     let lost = hit.iter().filter(|record| record.lost.is_some()).count();
@@ -223,10 +234,13 @@ fn row(fault: Fault, subject: Subject, records: &[Record]) {
     println!("| {fault:?} | {subject:?} | {lost} of {} | {} |", hit.len(), p99.as_millis());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a benchmark: it takes minutes, and programs that are seldom installed"]
-async fn faults_of_others() {
-    let _alone = alone().await;
+#[tokio::main]
+async fn main() {
+    // `cargo test --all-targets` runs benchmarks, too, to see that they start.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("this is a benchmark: `cargo bench -p waypost --bench faults`");
+        return;
+    }
     println!("| fault | program | lost after the fault | p99 of answers, ms |\n|---|---|---|---|");
     for fault in [Fault::Kill, Fault::Freeze, Fault::FreezeThree] {
         for subject in SUBJECTS {
@@ -234,7 +248,9 @@ async fn faults_of_others() {
             let origin = Origin::start().await;
             let mut nodes = Vec::new();
             for _ in 0..4 {
-                let Some(node) = Node::start(Kind::Microsocks, "chaos::peers").await else { return };
+                let Some(node) = Node::start(Kind::Microsocks, "the benchmark of faults").await else {
+                    return;
+                };
                 nodes.push(node);
             }
             let members: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
