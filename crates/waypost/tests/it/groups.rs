@@ -89,7 +89,7 @@ async fn random_spreads_over_three() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_keeps_its_proxy_and_only_those_of_one_that_left_move() {
     let mut example = Example::start("lb-hash-source.json", &["a", "b", "c"]).await;
-    let sources: Vec<IpAddr> = (1..=12).map(|last| IpAddr::from([127, 0, 0, last])).collect();
+    let sources: Vec<IpAddr> = (1..=80).map(|last| IpAddr::from([127, 0, 0, last])).collect();
     let mut owners = Vec::new();
     for &source in &sources {
         let mut answers = BTreeSet::new();
@@ -99,6 +99,7 @@ async fn a_source_keeps_its_proxy_and_only_those_of_one_that_left_move() {
         assert_eq!(answers.len(), 1, "{source}: {answers:?}");
         owners.extend(answers);
     }
+    // Where the members lie depends on their ports; of 80 sources one of three gets none once in 10¹⁴ runs.
     assert_eq!(owners.iter().collect::<BTreeSet<_>>().len(), 3, "{owners:?}");
     example.stop(0);
     for (&source, owner) in sources.iter().zip(&owners) {
@@ -162,6 +163,7 @@ async fn a_registrable_domain_keeps_its_proxy_and_weights_count() {
         }
         *shares.entry(owner).or_default() += 1;
     }
-    // 2 of 5 shares of 200 are 80; four standard deviations are 28.
-    assert!(shares.len() == 4 && (52..=108).contains(&shares["d"]), "{shares:?}");
+    // 2 of 5 shares of 200 are 80. The ports of the members, and so their places on the ring, are others
+    // in each run: with what that adds, four and a half standard deviations are 36.
+    assert!(shares.len() == 4 && (44..=116).contains(&shares["d"]), "{shares:?}");
 }
