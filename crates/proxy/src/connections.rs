@@ -32,8 +32,8 @@ pub struct ConnectionInfo {
     pub network: Network,
     /// The inbound it came in by.
     pub inbound: Option<Tag>,
-    /// The client.
-    pub source: SocketAddr,
+    /// The client's address; none on a Unix socket.
+    pub source: Option<SocketAddr>,
     /// Where it goes.
     pub target: Target,
     /// The user.
@@ -238,7 +238,7 @@ mod tests {
         ConnectionInfo {
             network: Network::Tcp,
             inbound: None,
-            source: "127.0.0.1:1".parse().unwrap(),
+            source: "127.0.0.1:1".parse().ok(),
             target: "example.com:443".parse().unwrap(),
             user: None,
             rule: "default".into(),

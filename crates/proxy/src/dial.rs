@@ -11,6 +11,8 @@ use waypost_config::model::{AddressFamily, FreedomResolve, OutboundProtocol};
 use waypost_dns::{Family, ResolveError, Resolver};
 use waypost_net::{DomainName, Host, Target};
 
+use crate::Stream;
+
 use self::{
     connect::{connect, order_addresses},
     servers::{ProxyProtocol, ProxyServers},
@@ -34,13 +36,11 @@ enum Kind {
 #[derive(Debug)]
 pub struct Dialed {
     /// The stream to the target, or to the proxy that carries it.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What came from the target already.
     pub rest: Vec<u8>,
     /// This host's end of the stream.
     pub bound: SocketAddr,
-    /// The other end: the target, or the proxy.
-    pub peer: SocketAddr,
 }
 
 impl Dialer {
@@ -97,7 +97,7 @@ impl Dialer {
                 );
                 let addresses = addresses.await.map_err(|_elapsed| DialError::ResolveTimeout)??;
                 let stream = connect(&order_addresses(prefer, &addresses, target.port), deadline).await?;
-                Dialed::new(stream, Vec::new())
+                Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() })
             }
             Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
             Kind::Proxy(servers) => servers.dial(target, resolver, deadline).await,
@@ -105,15 +105,10 @@ impl Dialer {
     }
 }
 
-impl Dialed {
-    fn new(stream: TcpStream, rest: Vec<u8>) -> Result<Self, DialError> {
-        let ends = stream.local_addr().and_then(|bound| Ok((bound, stream.peer_addr()?)));
-        match ends {
-            Ok((bound, peer)) => Ok(Self { stream, rest, bound, peer }),
-            // A socket without ends was reset between the connect and here.
-            Err(error) => Err(DialError::Lost { kind: error.kind() }),
-        }
-    }
+/// This host's end of a connection that stands.
+fn bound(stream: &TcpStream) -> Result<SocketAddr, DialError> {
+    // A socket without an end was reset between the connect and here.
+    stream.local_addr().map_err(|error| DialError::Lost { kind: error.kind() })
 }
 
 /// The addresses of `host`, those in `prefer` that are wanted among them.

@@ -10,16 +10,17 @@ use waypost_net::Tag;
 
 use crate::{
     BindError, BoundListener, ConnectionLimit, Connections, HandshakeSettings, bind,
+    dispatch::Shared,
     health::Health,
     reports::{GroupReport, group_reports},
-    serve::{self, Inbound, serve},
+    serve::{Ends, Inbound, serve},
     snapshot::Snapshot,
 };
 
 /// A running proxy. Dropping it leaves it running; see [`Proxy::stop`].
 #[derive(Debug)]
 pub struct Proxy {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     addresses: Vec<ListenAddress>,
     tasks: TaskTracker,
     stop_accepting: CancellationToken,
@@ -49,12 +50,13 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
 }
 
+/// What a running proxy is: all that its connections share.
 #[derive(Debug)]
-struct Shared {
-    snapshot: ArcSwap<Snapshot>,
-    health: Health,
-    connections: Connections,
-    limit: ConnectionLimit,
+pub(crate) struct Core {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) health: Health,
+    pub(crate) connections: Connections,
+    pub(crate) limit: ConnectionLimit,
 }
 
 impl Proxy {
@@ -75,7 +77,7 @@ impl Proxy {
         let stop_accepting = CancellationToken::new();
         let health = Health::start(snapshot.clone(), connections.clone(), stop_accepting.clone())?;
         let proxy = Self {
-            shared: Arc::new(Shared {
+            core: Arc::new(Core {
                 snapshot: ArcSwap::from(snapshot),
                 health,
                 connections,
@@ -93,7 +95,7 @@ impl Proxy {
         };
         for (inbound, listener) in bound {
             proxy.tasks.spawn(accept(
-                proxy.shared.clone(),
+                proxy.core.clone(),
                 inbound,
                 listener,
                 proxy.tasks.clone(),
@@ -112,13 +114,13 @@ impl Proxy {
     /// The live connections.
     #[must_use]
     pub fn connections(&self) -> &Connections {
-        &self.shared.connections
+        &self.core.connections
     }
 
     /// What the groups come to at this moment, in the order of the file.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupReport> {
-        group_reports(self.shared.snapshot.load().pools(), &self.shared.health)
+        group_reports(self.core.snapshot.load().pools(), &self.core.health)
     }
 
     /// Stops listening, lets connections finish for up to `grace`, then closes what is left.
@@ -126,7 +128,7 @@ impl Proxy {
         self.stop_accepting.cancel();
         self.tasks.close();
         if timeout(grace, self.tasks.wait()).await.is_err() {
-            self.shared.connections.close_all();
+            self.core.connections.close_all();
             // A closed relay ends at once; a handshake or dial under way is dropped with the runtime.
             let _left = timeout(Duration::from_secs(1), self.tasks.wait()).await;
         }
@@ -134,7 +136,7 @@ impl Proxy {
 }
 
 async fn accept(
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     inbound: Arc<Inbound>,
     listener: BoundListener,
     tasks: TaskTracker,
@@ -142,22 +144,19 @@ async fn accept(
 ) {
     loop {
         let next = async {
-            let permit = shared.limit.acquire().await;
+            let permit = core.limit.acquire().await;
             (permit, listener.accept().await)
         };
         let (permit, (stream, source)) = tokio::select! {
             () = stop.cancelled() => return,
             next = next => next,
         };
-        let (shared, inbound) = (shared.clone(), inbound.clone());
+        let (core, inbound) = (core.clone(), inbound.clone());
         tasks.spawn(async move {
-            let snapshot = shared.snapshot.load_full();
-            let of_all = serve::Shared {
-                snapshot: &snapshot,
-                health: &shared.health,
-                connections: &shared.connections,
-            };
-            serve(&inbound, stream, source, of_all).await;
+            let snapshot = core.snapshot.load_full();
+            let ends = Ends { source: Some(source), local: stream.local_addr().ok() };
+            let shared = Shared { core: &core, snapshot: &snapshot };
+            serve(&inbound, stream.into(), ends, shared).await;
             drop(permit);
         });
     }

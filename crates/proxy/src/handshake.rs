@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, sync::oneshot, time::timeout};
 use waypost_config::model::{Inbound, InboundProtocol};
 use waypost_net::{Attributes, Target};
 use waypost_wire::{Accept, Accounts, AccountsError, Answer, DialFailure, Server, ServerError};
 
-use crate::wire_io::{DriveError, drive, send_and_close};
+use crate::{
+    Stream,
+    wire_io::{DriveError, drive, send_and_close},
+};
 
 /// A client on a bad line needs some seconds; one that needs more is holding the door.
 pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,9 +54,20 @@ pub struct Accepted {
 /// A client that waits for an answer.
 #[derive(Debug)]
 pub struct ClientStream {
-    stream: TcpStream,
+    stream: Stream,
     rest: Vec<u8>,
-    answer: Answer,
+    voice: Voice,
+}
+
+/// How a client learns what became of its connection.
+#[derive(Debug)]
+enum Voice {
+    /// In its protocol.
+    Protocol(Answer),
+    /// It asked for nothing, so that it is told nothing.
+    Silent,
+    /// It is a part of this proxy.
+    Inside(oneshot::Sender<Result<(), DialFailure>>),
 }
 
 /// Why a client never got to say where it wants to go.
@@ -101,9 +115,10 @@ impl HandshakeSettings {
 /// If the client is too slow, goes away or is turned away. A client that is turned away has been
 /// answered and closed by then.
 pub async fn accept_client(
-    mut stream: TcpStream,
+    stream: impl Into<Stream>,
     settings: &HandshakeSettings,
 ) -> Result<Accepted, HandshakeError> {
+    let mut stream = stream.into();
     let mut server = Server::new(settings.accept, settings.accounts.clone());
     let driven = timeout(settings.timeout, drive(&mut stream, &mut server)).await;
     let (request, rest) = match driven {
@@ -121,15 +136,20 @@ pub async fn accept_client(
         user: request.user,
         protocol: request.protocol,
         attributes: request.attributes,
-        client: ClientStream { stream, rest, answer: request.answer },
+        client: ClientStream { stream, rest, voice: Voice::Protocol(request.answer) },
     })
 }
 
 impl ClientStream {
-    /// The protocol that the client is answered in.
-    #[must_use]
-    pub fn answer(&self) -> Answer {
-        self.answer
+    /// A client that goes where the inbound says, without a word.
+    pub(crate) fn silent(stream: Stream) -> Self {
+        Self { stream, rest: Vec::new(), voice: Voice::Silent }
+    }
+
+    /// A part of this proxy that wants a connection, and where it is told what became of it.
+    pub(crate) fn inside(stream: Stream) -> (Self, oneshot::Receiver<Result<(), DialFailure>>) {
+        let (told, hears) = oneshot::channel();
+        (Self { stream, rest: Vec::new(), voice: Voice::Inside(told) }, hears)
     }
 
     /// What the client sent for the target already. For a forwarded HTTP request this begins with
@@ -142,19 +162,12 @@ impl ClientStream {
     /// Waits until the client has gone away; for ever if it has not. One that has sent something for
     /// the target may have closed its side only.
     pub(crate) async fn gone(&self) {
-        let ended = async {
-            loop {
-                self.stream.readable().await?;
-                match self.stream.peek(&mut [0]).await {
-                    Ok(0) if self.rest.is_empty() => return Ok(()),
-                    Ok(_) => std::future::pending::<()>().await,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        // Closed or failed: nobody waits for the answer.
-        let _how = ended.await;
+        match self.stream.peek_end().await {
+            // Closed or failed: nobody waits for the answer.
+            Ok(true) if self.rest.is_empty() => {}
+            Err(_failed) => {}
+            Ok(_) => std::future::pending().await,
+        }
     }
 
     /// Tells the client that the connection stands; `bound` is this host's end of it. Yields the
@@ -163,17 +176,30 @@ impl ClientStream {
     /// # Errors
     ///
     /// If the client is gone.
-    pub async fn answer_success(mut self, bound: SocketAddr) -> io::Result<(TcpStream, Vec<u8>)> {
-        let reply = self.answer.success(bound);
-        if !reply.is_empty() {
-            self.stream.write_all(&reply).await?;
+    pub async fn answer_success(mut self, bound: SocketAddr) -> io::Result<(Stream, Vec<u8>)> {
+        match self.voice {
+            Voice::Protocol(answer) => {
+                let reply = answer.success(bound);
+                if !reply.is_empty() {
+                    self.stream.write_all(&reply).await?;
+                }
+            }
+            Voice::Silent => {}
+            Voice::Inside(told) => told.send(Ok(())).map_err(|_gone| io::ErrorKind::BrokenPipe)?,
         }
         Ok((self.stream, self.rest))
     }
 
     /// Tells the client that there is no connection, and closes; takes up to a second.
     pub async fn answer_failure(self, failure: DialFailure) {
-        send_and_close(self.stream, &self.answer.failure(failure)).await;
+        match self.voice {
+            Voice::Protocol(answer) => send_and_close(self.stream, &answer.failure(failure)).await,
+            Voice::Silent => self.stream.reset_on_close(),
+            Voice::Inside(told) => {
+                // Who does not wait any more need not know.
+                let _gone = told.send(Err(failure));
+            }
+        }
     }
 
     /// Ends the connection as a blackhole does; takes up to a second. With `http_response` the client
@@ -182,8 +208,9 @@ impl ClientStream {
         if !http_response {
             return self.answer_failure(DialFailure::NotAllowed).await;
         }
-        let mut reply = self.answer.success(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        reply.extend_from_slice(BLACKHOLE_RESPONSE);
-        send_and_close(self.stream, &reply).await;
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        if let Ok((stream, _unread)) = self.answer_success(nowhere).await {
+            send_and_close(stream, BLACKHOLE_RESPONSE).await;
+        }
     }
 }

@@ -18,14 +18,13 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use waypost_dns::Resolver;
 use waypost_net::{Host, Target};
 
-use crate::{DialError, Dialer};
+use crate::{DialError, Dialer, Stream};
 
 /// A response head that needs more is none of a health check.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -236,10 +235,10 @@ fn timed_out_in(error: &DialError) -> Option<ProbePhase> {
 }
 
 async fn connect_tls(
-    stream: TcpStream,
+    stream: Stream,
     host: &Host,
     tls: &Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, ProbeError> {
+) -> Result<TlsStream<Stream>, ProbeError> {
     let name = match host {
         Host::Ip(address) => ServerName::IpAddress(IpAddr::from(*address)),
         Host::Domain(name) => ServerName::try_from(name.as_str().to_owned()).map_err(|_invalid| {

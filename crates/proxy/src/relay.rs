@@ -11,13 +11,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::direction::{Direction, State};
+use crate::Stream;
 
 /// V2Ray's `connIdle`.
 ///
@@ -49,7 +47,7 @@ impl Counters {
 #[derive(Debug)]
 pub struct Side {
     /// The stream.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What was read from it already and belongs to the other end.
     pub rest: Vec<u8>,
 }
@@ -92,11 +90,10 @@ pub async fn relay(
     idle: Duration,
     close: &CancellationToken,
 ) -> RelayEnd {
-    let (mut client_stream, mut target_stream) = (client.stream, target.stream);
-    let mut up = Direction::new(client.rest);
-    let mut down = Direction::new(target.rest);
-    let (mut client_read, mut client_write) = client_stream.split();
-    let (mut target_read, mut target_write) = target_stream.split();
+    let Side { stream: mut client, rest } = client;
+    let mut up = Direction::new(rest);
+    let Side { stream: mut target, rest } = target;
+    let mut down = Direction::new(rest);
 
     let mut last_move = Instant::now();
     let mut half_closed = false;
@@ -106,8 +103,8 @@ pub async fn relay(
         if closed.as_mut().poll(context).is_ready() {
             return Poll::Ready(EndReason::Closed);
         }
-        let up_state = up.poll(context, &mut client_read, &mut target_write, &counters.up);
-        let down_state = down.poll(context, &mut target_read, &mut client_write, &counters.down);
+        let up_state = up.poll(context, &mut client, &mut target, &counters.up);
+        let down_state = down.poll(context, &mut target, &mut client, &counters.down);
         if let Some(reason) = reason_to_end(up_state, down_state) {
             return Poll::Ready(reason);
         }
@@ -123,7 +120,7 @@ pub async fn relay(
             if Instant::now() >= last_move + idle {
                 return Poll::Ready(EndReason::Idle);
             }
-            if let Some(reason) = reason_in_sockets(client_read.as_ref(), target_read.as_ref()) {
+            if let Some(reason) = reason_in_sockets(&client, &target) {
                 return Poll::Ready(reason);
             }
             timer.as_mut().reset(next_check(last_move, idle, half_closed));
@@ -134,8 +131,8 @@ pub async fn relay(
 
     // Who was sent everything and its end must not lose that to a reset.
     match reason {
-        EndReason::ClientFailed(_) if !up.is_closed() => reset_on_close(&target_stream),
-        EndReason::TargetFailed(_) if !down.is_closed() => reset_on_close(&client_stream),
+        EndReason::ClientFailed(_) if !up.is_closed() => target.reset_on_close(),
+        EndReason::TargetFailed(_) if !down.is_closed() => client.reset_on_close(),
         EndReason::Finished
         | EndReason::Idle
         | EndReason::Closed
@@ -152,8 +149,8 @@ fn next_check(last_move: Instant, idle: Duration, half_closed: bool) -> Instant 
     if half_closed { idle_at.min(Instant::now() + HALF_CLOSED_CHECK) } else { idle_at }
 }
 
-fn reason_in_sockets(client: &TcpStream, target: &TcpStream) -> Option<EndReason> {
-    let failure = |stream: &TcpStream| match stream.take_error() {
+fn reason_in_sockets(client: &Stream, target: &Stream) -> Option<EndReason> {
+    let failure = |stream: &Stream| match stream.take_error() {
         Ok(found) => found.map(|error| error.kind()),
         Err(error) => Some(error.kind()),
     };
@@ -171,10 +168,4 @@ fn reason_to_end(up: State, down: State) -> Option<EndReason> {
         (_, State::SinkFailed(kind)) => Some(EndReason::ClientFailed(kind)),
         (State::Closed, State::Closed) => Some(EndReason::Finished),
     }
-}
-
-/// Makes the close that follows a reset, so that a cut transfer is not taken for a whole one.
-fn reset_on_close(stream: &TcpStream) {
-    // If even that fails, the socket is gone, which is what was wanted.
-    let _set = stream.set_zero_linger();
 }

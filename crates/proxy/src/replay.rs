@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use waypost_wire::{FirstFlight, first_flight};
 
-use self::streams::{Event, Streams, Target, reset_on_close};
+use self::streams::{Event, Streams, Target};
 use crate::{
     Counters, Dialed, EndReason, Side,
     walk::{Attempts, Walk, WalkEnd},
@@ -270,7 +270,7 @@ impl<'r, A: Replays> Race<'r, A> {
         targets.push(target);
         if targets.len() > self.terms.abreast.max(2) {
             let silent = targets.remove(1);
-            reset_on_close(&silent.stream);
+            silent.stream.reset_on_close();
             self.given_up.push((silent.number, self.had_flight(&silent)));
         }
     }
@@ -364,7 +364,7 @@ impl<'r, A: Replays> Race<'r, A> {
     fn carry(self, target: Target, answer: Vec<u8>) -> FirstAnswer {
         let Streams { client, mut flight, targets, .. } = self.streams;
         let others = targets.iter().chain(self.closed.as_ref().map(|(closed, _)| closed));
-        others.for_each(|other| reset_on_close(&other.stream));
+        others.for_each(|other| other.stream.reset_on_close());
         self.terms.counters.up.fetch_add(target.sent as u64, Ordering::Relaxed);
         FirstAnswer::Carry {
             number: target.number,
@@ -379,8 +379,8 @@ impl<'r, A: Replays> Race<'r, A> {
             targets.iter().chain(self.closed.as_ref().map(|(closed, _)| closed)).map(|target| target.sent);
         self.terms.counters.up.fetch_add(sent.max().unwrap_or(0) as u64, Ordering::Relaxed);
         match reason {
-            EndReason::ClientFailed(_) => targets.iter().for_each(|target| reset_on_close(&target.stream)),
-            EndReason::TargetFailed(_) => reset_on_close(&client),
+            EndReason::ClientFailed(_) => targets.iter().for_each(|target| target.stream.reset_on_close()),
+            EndReason::TargetFailed(_) => client.reset_on_close(),
             EndReason::Finished | EndReason::Idle | EndReason::Closed => {}
         }
         FirstAnswer::Ended(reason)

@@ -2,8 +2,10 @@
 
 use std::{io, time::Duration};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, time::timeout};
 use waypost_wire::{Machine, Step};
+
+use crate::Stream;
 
 /// Most handshakes fit; what does not takes another read.
 const READ_BYTES: usize = 4096;
@@ -25,7 +27,7 @@ pub(crate) enum DriveError<E> {
 
 /// Drives `machine` to its end; yields what it yields, and the bytes that follow.
 pub(crate) async fn drive<M: Machine>(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     machine: &mut M,
 ) -> Result<(M::Output, Vec<u8>), DriveError<M::Error>> {
     let mut step = machine.advance(&[]);
@@ -44,7 +46,7 @@ pub(crate) async fn drive<M: Machine>(
 
 /// Waits with no buffer taken, so that a client that connects and says nothing costs none.
 async fn read_into<M: Machine>(
-    stream: &TcpStream,
+    stream: &Stream,
     machine: &mut M,
 ) -> Result<Step<M::Output, M::Error>, DriveError<M::Error>> {
     loop {
@@ -61,7 +63,7 @@ async fn read_into<M: Machine>(
 
 /// Sends the last bytes of a connection and closes it so that they arrive: a socket that is closed
 /// with unread input resets the connection, and the peer may lose what it was sent.
-pub(crate) async fn send_and_close(mut stream: TcpStream, bytes: &[u8]) {
+pub(crate) async fn send_and_close(mut stream: Stream, bytes: &[u8]) {
     let farewell = async {
         stream.write_all(bytes).await?;
         stream.shutdown().await?;
@@ -77,7 +79,7 @@ pub(crate) async fn send_and_close(mut stream: TcpStream, bytes: &[u8]) {
 }
 
 /// Reads and forgets; an end counts as more than enough.
-fn discard(stream: &TcpStream) -> io::Result<usize> {
+fn discard(stream: &Stream) -> io::Result<usize> {
     match stream.try_read(&mut [0; READ_BYTES]) {
         Ok(0) => Ok(MAX_LINGER_BYTES),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),

@@ -1,16 +1,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use waypost_config::model::ProxyServer;
 use waypost_dns::{Family, Resolver};
 use waypost_net::{Host, Target};
 use waypost_wire::{AccountsError, ClientError, Credentials, HttpConnectClient, Machine, Socks5Client};
 
-use super::{DialError, Dialed, connect, order_addresses};
-use crate::wire_io::{DriveError, drive};
+use super::{DialError, Dialed, bound, connect, order_addresses};
+use crate::{
+    Stream,
+    wire_io::{DriveError, drive},
+};
 
 /// Why an outbound cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +100,9 @@ impl ProxyServers {
                 .await
                 .map_err(|_elapsed| DialError::ResolveTimeout)??,
         };
-        let mut stream = connect(&order_addresses(&[], &addresses, server.port), deadline).await?;
+        let stream = connect(&order_addresses(&[], &addresses, server.port), deadline).await?;
+        let bound = bound(&stream)?;
+        let mut stream = Stream::from(stream);
         let rest = match self.protocol {
             ProxyProtocol::Socks5 => {
                 let client = Socks5Client::new(target, server.credentials.clone());
@@ -111,14 +113,14 @@ impl ProxyServers {
                 server.shake_hands(&mut stream, client, deadline).await?
             }
         };
-        Dialed::new(stream, rest)
+        Ok(Dialed { stream, rest, bound })
     }
 }
 
 impl Server {
     async fn shake_hands(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         mut client: impl Machine<Output = (), Error = ClientError>,
         deadline: Instant,
     ) -> Result<Vec<u8>, DialError> {

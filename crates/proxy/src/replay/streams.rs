@@ -7,11 +7,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
 
-use crate::Side;
+use crate::{Side, Stream};
 
 /// What is read at once; a first flight is rarely longer, nor is the first piece of an answer.
 const READ_BYTES: usize = 16 * 1024;
@@ -20,7 +19,7 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) number: usize,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// When the connection stood.
     pub(super) stood: Instant,
     /// How much of the flight was sent.
@@ -30,7 +29,7 @@ pub(super) struct Target {
 /// A client and the targets that are sent what it sends.
 #[derive(Debug)]
 pub(super) struct Streams {
-    pub(super) client: TcpStream,
+    pub(super) client: Stream,
     /// Whether the client is listened to: not once it has closed its side.
     pub(super) reads_client: bool,
     /// What the client sent.
@@ -55,7 +54,7 @@ pub(super) enum Event {
 }
 
 impl Target {
-    pub(super) fn new(number: usize, stream: TcpStream) -> Self {
+    pub(super) fn new(number: usize, stream: Stream) -> Self {
         Self { number, stream, stood: Instant::now(), sent: 0 }
     }
 
@@ -122,15 +121,9 @@ impl Streams {
 }
 
 /// Reads what is there; nothing at the end of the stream. No buffer is held while there is nothing.
-fn poll_take(stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+fn poll_take(stream: &mut Stream, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
     let mut space = [MaybeUninit::uninit(); READ_BYTES];
     let mut buffer = ReadBuf::uninit(&mut space);
     ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().to_vec()))
-}
-
-/// Makes the close that follows a reset, so that nobody works on for a client that has its answer.
-pub(super) fn reset_on_close(stream: &TcpStream) {
-    // If even that fails, the socket is gone, which is what was wanted.
-    let _set = stream.set_zero_linger();
 }

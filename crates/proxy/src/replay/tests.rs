@@ -55,8 +55,8 @@ impl Attempts for Laid {
             return std::future::pending().await;
         }
         let stream = self.streams.lock().unwrap()[number].take().ok_or(DialError::NoAddress)?;
-        let (bound, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
-        Ok(Dialed { stream, rest: self.rests[number].clone(), bound, peer })
+        let bound = stream.local_addr().unwrap();
+        Ok(Dialed { stream: stream.into(), rest: self.rests[number].clone(), bound })
     }
 
     fn is_final(&self, _number: usize, _error: &DialError) -> bool {
@@ -162,7 +162,7 @@ async fn start(setting: Setting) -> Fixture {
     waiting.spawn(async move {
         let mut walk = Walk::new(laid, Pace { abreast: 3, deadline: Instant::now() + LONG });
         let WalkEnd::Reached(number, dialed) = walk.next().await else { panic!("no first target") };
-        let client = Side { stream: client_side, rest: setting.client_rest.to_vec() };
+        let client = Side { stream: client_side.into(), rest: setting.client_rest.to_vec() };
         let (limit, idle) = (setting.limit, setting.idle);
         let terms = ReplayTerms { abreast: 3, limit, idle, counters, close };
         first_answer(client, (number, dialed), walk, &terms).await

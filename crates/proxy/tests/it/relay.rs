@@ -29,8 +29,8 @@ async fn start(client_rest: &[u8], target_rest: &[u8]) -> Fixture {
     let (target, target_side) = tcp_pair().await;
     let counters = Arc::new(Counters::default());
     let close = CancellationToken::new();
-    let client_side = Side { stream: client_side, rest: client_rest.to_vec() };
-    let target_side = Side { stream: target_side, rest: target_rest.to_vec() };
+    let client_side = Side { stream: client_side.into(), rest: client_rest.to_vec() };
+    let target_side = Side { stream: target_side.into(), rest: target_rest.to_vec() };
     let relay = tokio::spawn({
         let (counters, close) = (counters.clone(), close.clone());
         async move { relay(client_side, target_side, &counters, DEFAULT_IDLE_TIMEOUT, &close).await }
@@ -188,6 +188,6 @@ async fn an_idle_relay_holds_no_buffer() {
     let (client, target) = tcp_pair().await;
     let side = |stream| Side { stream, rest: Vec::new() };
     let (counters, close) = (Counters::default(), CancellationToken::new());
-    let future = relay(side(client), side(target), &counters, DEFAULT_IDLE_TIMEOUT, &close);
+    let future = relay(side(client.into()), side(target.into()), &counters, DEFAULT_IDLE_TIMEOUT, &close);
     assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
 }

@@ -73,7 +73,7 @@ async fn ask(nodes: &[&Socks5Node], origin: &HttpOrigin, delay: Duration, reques
     let serving = async {
         let mut walk = Walk::new(&members, Pace { abreast: 3, deadline: Instant::now() + LONG });
         let WalkEnd::Reached(number, dialed) = walk.next().await else { panic!("no member") };
-        let client = Side { stream: client_side, rest: Vec::new() };
+        let client = Side { stream: client_side.into(), rest: Vec::new() };
         let terms = ReplayTerms { abreast: 3, limit: LONG, idle: LONG, counters: &counters, close: &close };
         match first_answer(client, (number, dialed), walk, &terms).await {
             FirstAnswer::Carry { client, target, .. } => {

@@ -1,0 +1,363 @@
+//! What becomes of a flow whose client has said where it wants to go: route, dial, relay.
+
+pub(crate) mod internal;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
+use tracing::{Level, debug};
+use waypost_balance::PlanError;
+use waypost_net::{Flow, Tag};
+use waypost_router::{Decision, Question, Rule, Step};
+use waypost_wire::DialFailure;
+
+use crate::{
+    ClientStream, ConnectionGuard, ConnectionInfo, DEFAULT_IDLE_TIMEOUT, DialError, Dialed, Path, RelayEnd,
+    Side,
+    chain::Chain,
+    dials::Dials,
+    engine::Core,
+    health::{Health, LiveGuard},
+    process::find_process,
+    relay,
+    relay::EndReason,
+    replay::{FirstAnswer, ReplayTerms, first_answer},
+    snapshot::{NoRoute, Route, Snapshot, Why},
+    walk::{Pace, Walk, WalkEnd},
+};
+
+/// How long a rule waits for the addresses of a name.
+const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all connections share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) core: &'a Arc<Core>,
+    /// What this connection is decided with, to its end.
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn health(self) -> &'a Health {
+        &self.core.health
+    }
+}
+
+/// What a connection is carried under, by the policy of its inbound.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How long nothing may move.
+    pub(crate) idle: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { idle: DEFAULT_IDLE_TIMEOUT }
+    }
+}
+
+/// Carries a flow from its request to its end.
+pub(crate) async fn carry_flow(shared: Shared<'_>, client: ClientStream, flow: Flow, terms: Terms) {
+    // What it takes to get here is far more than what the relay needs, and the relay is what lasts.
+    if let Some(standing) = Box::pin(establish(shared, client, flow, terms)).await {
+        standing.carry(terms).await;
+    }
+}
+
+/// A connection with both its ends.
+struct Standing {
+    guard: ConnectionGuard,
+    live: LiveGuard,
+    client: Side,
+    target: Side,
+    /// What the log says of it, if it says anything.
+    remark: Option<Box<Remark>>,
+}
+
+impl Standing {
+    async fn carry(self, terms: Terms) {
+        let Self { guard, live, client, target, remark } = self;
+        let connection = guard.connection();
+        let end = relay(client, target, &connection.counters, terms.idle, &connection.close).await;
+        drop(live);
+        if let Some(remark) = remark {
+            remark.log(&guard, end);
+        }
+    }
+}
+
+/// Decides and dials, until a target has answered or the relay can wait for that.
+async fn establish(
+    shared: Shared<'_>,
+    client: ClientStream,
+    mut flow: Flow,
+    terms: Terms,
+) -> Option<Standing> {
+    let decision = decide(shared.snapshot, &flow).await;
+    let begin = Instant::now();
+    let rule: Arc<str> = decision.rule.map_or_else(|| "none".into(), |rule| rule_label(rule).into());
+    let route = match route(shared, &decision, &mut flow).await {
+        Ok(route) => route,
+        Err(error) => {
+            debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
+            client.answer_failure(no_route_failure(&error)).await;
+            return None;
+        }
+    };
+    let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health(), begin);
+    dial(shared, client, &dials, rule, terms).await
+}
+
+/// Runs a decision to its end, finding out what it asks for.
+pub(crate) async fn decide<'s>(snapshot: &'s Snapshot, flow: &Flow) -> Decision<'s> {
+    let mut step = snapshot.router().route(flow);
+    loop {
+        step = match step {
+            Step::Decided(decision) => return decision,
+            Step::Ask(pending) => match pending.question().clone() {
+                Question::Addresses(name) => {
+                    let lookup = snapshot.resolver().resolve(&name, snapshot.family());
+                    let addresses = match timeout(ROUTE_LOOKUP_TIMEOUT, lookup).await {
+                        Ok(Ok(addresses)) => addresses,
+                        Ok(Err(error)) => {
+                            debug!(%name, %error, "look-up for routing failed, IP conditions are false");
+                            Vec::new()
+                        }
+                        Err(_elapsed) => {
+                            debug!(%name, "look-up for routing took too long, IP conditions are false");
+                            Vec::new()
+                        }
+                    };
+                    pending.with_addresses(flow, addresses)
+                }
+                Question::Process => {
+                    let process = match (flow.source, flow.local) {
+                        (Some(source), Some(local)) => {
+                            spawn_blocking(move || find_process(source, local)).await.unwrap_or_default()
+                        }
+                        (_, _) => None,
+                    };
+                    pending.with_process(flow, process)
+                }
+            },
+        };
+    }
+}
+
+/// Finds out whom to try. A group that nobody stands in is asked once more before it refuses: one of
+/// its members may have come back a moment ago.
+pub(crate) async fn route<'s>(
+    shared: Shared<'s>,
+    decision: &Decision<'_>,
+    flow: &mut Flow,
+) -> Result<Route<'s>, NoRoute> {
+    let (snapshot, health) = (shared.snapshot, shared.health());
+    let way = snapshot.way_out(decision)?;
+    let group = snapshot.group(way.0);
+    if let Some((_, _, settings)) = group {
+        health.touch(settings.pool);
+        if settings.needs_rule_set {
+            flow.rule_set = snapshot.router().rule_set(decision, flow).map(Into::into);
+        }
+    }
+    let load = |member| health.live(member);
+    let plan = || snapshot.route_in(&health.view(), way, flow, &load, &mut thread_rng());
+    match (plan(), group) {
+        (Err(NoRoute::Plan(PlanError::EmptyPool { .. })), Some((_, _, settings))) => {
+            health.ask(settings.pool, settings.pace.total_timeout).await;
+            plan()
+        }
+        (planned, _) => planned,
+    }
+}
+
+/// Dials, and tells the client if that fails.
+async fn dial(
+    shared: Shared<'_>,
+    client: ClientStream,
+    dials: &Dials<'_, '_>,
+    rule: Arc<str>,
+    terms: Terms,
+) -> Option<Standing> {
+    let (flow, pace) = (dials.flow, dials.pace());
+    let deadline = dials.begin + pace.total_timeout;
+    let mut walk = Walk::new(dials, Pace { abreast: pace.max_in_flight.get().into(), deadline });
+    let walked = tokio::select! {
+        walked = walk.next() => walked,
+        () = client.gone() => {
+            debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, "the client went away");
+            return None;
+        }
+    };
+    let (number, error) = match walked {
+        WalkEnd::Reached(number, dialed) => {
+            return converse(shared, client, rule, (number, dialed), walk, terms).await;
+        }
+        WalkEnd::Failed(number, error) => (number, error),
+        WalkEnd::TooLate(number) => (number, DialError::TooLate { limit: pace.total_timeout }),
+        WalkEnd::NoneLeft => (0, DialError::NoAddress),
+    };
+    let attempt = dials.route.attempt(number);
+    debug!(
+        inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule,
+        outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
+        attempts = %Tried(dials), "not connected"
+    );
+    if let DialError::Blackholed { http_response } = error {
+        client.answer_blackhole(http_response).await;
+    } else {
+        client.answer_failure(error.failure()).await;
+    }
+    None
+}
+
+/// Enters the connection, answers the client, and waits for a first answer if another member could
+/// bring it.
+async fn converse(
+    shared: Shared<'_>,
+    client: ClientStream,
+    rule: Arc<str>,
+    (number, dialed): (usize, Dialed),
+    walk: Walk<'_, Dials<'_, '_>>,
+    terms: Terms,
+) -> Option<Standing> {
+    let dials = walk.attempts();
+    let flow = dials.flow;
+    let info = ConnectionInfo {
+        network: flow.network,
+        inbound: flow.inbound.clone(),
+        source: flow.source,
+        target: flow.target.clone(),
+        user: flow.user.clone(),
+        rule,
+    };
+    let guard = shared.core.connections.insert(info, path(dials, number));
+    let connection = guard.connection();
+    let mut live = shared.health().carry(dials.route.attempt(number).member);
+    let (stream, rest) = match client.answer_success(dialed.bound).await {
+        Ok(client) => client,
+        Err(error) => {
+            debug!(id = connection.id.0, %error, "the client was gone before the connection stood");
+            return None;
+        }
+    };
+    let client = Side { stream, rest };
+    let pace = dials.pace();
+    let answered = if pace.first_flight_replay && dials.route.group.is_some() {
+        let terms = ReplayTerms {
+            abreast: pace.max_in_flight.get().into(),
+            limit: pace.total_timeout,
+            idle: terms.idle,
+            counters: &connection.counters,
+            close: &connection.close,
+        };
+        first_answer(client, (number, dialed), walk, &terms).await
+    } else {
+        let target = Side { stream: dialed.stream, rest: dialed.rest };
+        FirstAnswer::Carry { number, client, target }
+    };
+    match answered {
+        FirstAnswer::Ended(reason) => {
+            drop(live);
+            if let Some(remark) = Remark::new(dials, number) {
+                remark.log(&guard, relay_end(&guard, reason));
+            }
+            None
+        }
+        FirstAnswer::Carry { number: carrier, client, target } => {
+            if carrier != number {
+                live = shared.health().carry(dials.route.attempt(carrier).member);
+            }
+            if dials.route.group.is_some() {
+                connection.set_path(path(dials, carrier));
+            }
+            let remark = Remark::new(dials, carrier);
+            Some(Standing { guard, live, client, target, remark })
+        }
+    }
+}
+
+fn path(dials: &Dials<'_, '_>, number: usize) -> Path {
+    let attempt = dials.route.attempt(number);
+    Path { outbound: attempt.outbound.tag.clone(), chain: attempt.chain.clone(), attempts: dials.records() }
+}
+
+fn relay_end(guard: &ConnectionGuard, reason: EndReason) -> RelayEnd {
+    let (up, down) = guard.connection().counters.totals();
+    RelayEnd { up, down, reason }
+}
+
+/// What the log says of a connection besides what the table knows.
+struct Remark {
+    group: Option<Tag>,
+    key: Option<Box<str>>,
+    outbound: Option<Tag>,
+    why: Why,
+    attempts: String,
+}
+
+impl Remark {
+    /// `None` if nobody wants to read it.
+    fn new(dials: &Dials<'_, '_>, number: usize) -> Option<Box<Self>> {
+        if !tracing::enabled!(Level::DEBUG) {
+            return None;
+        }
+        let attempt = dials.route.attempt(number);
+        let group = dials.route.group.as_ref();
+        Some(Box::new(Self {
+            group: group.map(|group| group.group.tag().clone()),
+            key: group.and_then(|group| group.key.as_ref()).map(|key| key.text.clone()),
+            outbound: attempt.outbound.tag.clone(),
+            why: attempt.why,
+            attempts: Tried(dials).to_string(),
+        }))
+    }
+
+    fn log(&self, guard: &ConnectionGuard, end: RelayEnd) {
+        let connection = guard.connection();
+        let info = &connection.info;
+        debug!(
+            id = connection.id.0, inbound = info.inbound.as_deref(), source = ?info.source,
+            target = %info.target, user = info.user.as_deref(), rule = &*info.rule,
+            group = self.group.as_deref(), key = self.key.as_deref(),
+            outbound = self.outbound.as_deref(), reason = %self.why,
+            attempts = self.attempts, up = end.up, down = end.down,
+            seconds = connection.start.elapsed().as_secs_f32(), end = ?end.reason, "connection"
+        );
+    }
+}
+
+/// What was tried, in one line.
+struct Tried<'d>(&'d Dials<'d, 'd>);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, record) in self.0.records().iter().enumerate() {
+            write!(f, "{}{record}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+fn no_route_failure(error: &NoRoute) -> DialFailure {
+    match error {
+        NoRoute::Plan(_) => DialFailure::Unavailable,
+        NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
+    }
+}
+
+/// What a rule is called in logs: its tag, or its number and line.
+pub(crate) fn rule_label(rule: &Rule) -> String {
+    match rule.tag() {
+        Some(tag) => tag.to_string(),
+        None => format!("rule {} (line {})", rule.index() + 1, rule.line()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
+fn thread_rng() -> impl rand::Rng {
+    rand::rng()
+}
