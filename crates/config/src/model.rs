@@ -3,13 +3,15 @@
 //! Values that a later stage may have to complain about (an unknown tag, a geosite code that no
 //! file has) carry the place they came from.
 
+mod endpoint;
 mod load_balance;
 
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use waypost_net::{Host, Networks, PortRange, PortSet, Secret, Tag};
+use waypost_net::{Host, Networks, PortSet, Secret, Tag};
 
+pub use self::endpoint::{Door, Limits, Listen, Policy, Redirect, SocketOptions, Stats};
 pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
     OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
@@ -29,6 +31,8 @@ pub struct Config {
     pub outbounds: Vec<Outbound>,
     /// Rules and balancers.
     pub routing: Routing,
+    /// What traffic is counted for.
+    pub stats: Stats,
 }
 
 /// `log`.
@@ -108,23 +112,36 @@ pub enum AddressFamily {
 pub struct Inbound {
     /// `tag`.
     pub tag: Option<Spanned<Tag>>,
-    /// `listen`, or the default for this inbound (see [`Inbound::accounts`]).
-    pub listen: IpAddr,
-    /// `port`: every port of the range is listened on; port 0 asks the system for a free one.
-    pub ports: PortRange,
+    /// `listen` and `port`.
+    pub listen: Listen,
     /// `protocol`.
     pub protocol: InboundProtocol,
     /// Users who may come in; empty means that anybody may. Without users, `listen` is a loopback
     /// address unless the file says `allow_open: true`.
     pub accounts: Vec<Account>,
+    /// The level of `policy` that its settings name.
+    pub policy: Policy,
+    /// How many connections it takes at a time.
+    pub limits: Limits,
+    /// What is set on its sockets.
+    pub socket: SocketOptions,
     /// The whole object.
     pub span: Span,
 }
 
 /// `inbounds[].protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InboundProtocol {
-    /// SOCKS5.
+    /// Clients say where they want to go.
+    Client(ClientProtocol),
+    /// `dokodemo-door`, or `tunnel`: all go to one target.
+    Door(Door),
+}
+
+/// How clients say where they want to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientProtocol {
+    /// SOCKS4, SOCKS4a and SOCKS5.
     Socks,
     /// HTTP proxy.
     Http,
@@ -148,6 +165,8 @@ pub struct Outbound {
     pub tag: Option<Spanned<Tag>>,
     /// `protocol` with its settings.
     pub protocol: OutboundProtocol,
+    /// What is set on its sockets.
+    pub socket: SocketOptions,
     /// The whole object.
     pub span: Span,
 }
@@ -159,6 +178,8 @@ pub enum OutboundProtocol {
     Freedom {
         /// `domainStrategy`.
         resolve: FreedomResolve,
+        /// `redirect`.
+        redirect: Option<Redirect>,
     },
     /// `blackhole` or `block`: close the connection.
     Blackhole {
@@ -169,6 +190,11 @@ pub enum OutboundProtocol {
     Socks(Vec<ProxyServer>),
     /// `http`: through HTTP proxies by CONNECT; never empty.
     Http(Vec<ProxyServer>),
+    /// `loopback`: through the rules again, as if it came in by another inbound.
+    Loopback {
+        /// `inboundTag`: what the rules see then.
+        inbound: Tag,
+    },
     /// `loadbalance`: through one of other outbounds.
     LoadBalance(Box<LoadBalance>),
 }

@@ -16,7 +16,8 @@ use tokio::{
     task::spawn_blocking,
     time::sleep,
 };
-use waypost_proxy::{HandshakeSettings, accept_client, bind};
+use waypost_config::model::ClientProtocol;
+use waypost_proxy::{HandshakeSettings, Stream, accept_client, bind};
 
 use crate::{DemoError, DemoMember, proxy};
 
@@ -39,19 +40,22 @@ pub(crate) fn end_with_parent() -> Result<(), DemoError> {
 pub(crate) async fn member(arguments: &DemoMember) -> Result<(), DemoError> {
     let ready = proxy::load(&proxy::member_configuration(arguments.port))?;
     let Some(inbound) = ready.config.inbounds.first() else { return Ok(()) };
-    let settings = HandshakeSettings::try_new(inbound).map_err(waypost_proxy::StartError::from)?;
+    let settings = HandshakeSettings::try_new(ClientProtocol::Socks, inbound)
+        .map_err(waypost_proxy::StartError::from)?;
     let mut tries = 1;
     let listener = loop {
-        match bind(inbound) {
+        match bind(inbound, 1) {
             Ok(listeners) => break listeners,
             Err(error) if tries == BIND_TRIES => return Err(error.into()),
             Err(_taken) => sleep(BIND_PAUSE).await,
         }
         tries += 1;
     };
-    let Some(listener) = listener.into_iter().next() else { return Ok(()) };
+    let Some(listener) = listener.into_iter().flatten().next() else { return Ok(()) };
+    let listener = listener.listen().map_err(DemoError::system("to listen"))?;
     let (settings, delay) = (Arc::new(settings), arguments.delay());
-    announce(listener.address())?;
+    let Some(address) = listener.address().ip() else { return Ok(()) };
+    announce(address)?;
     let serving = async {
         loop {
             let (stream, _client) = listener.accept().await;
@@ -65,7 +69,7 @@ pub(crate) async fn member(arguments: &DemoMember) -> Result<(), DemoError> {
     until_input_ends(serving).await
 }
 
-async fn carry(stream: TcpStream, settings: &HandshakeSettings, delay: Duration) -> Result<(), DemoError> {
+async fn carry(stream: Stream, settings: &HandshakeSettings, delay: Duration) -> Result<(), DemoError> {
     let failed = DemoError::system("to carry a connection");
     let accepted = accept_client(stream, settings).await?;
     sleep(delay).await;

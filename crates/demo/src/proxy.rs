@@ -54,7 +54,7 @@ pub(crate) fn configuration(members: &[SocketAddr], origin: SocketAddr) -> Value
 pub(crate) fn start(members: &[SocketAddr], origin: SocketAddr) -> Result<(Proxy, SocketAddr), DemoError> {
     let ready = load(&configuration(members, origin))?;
     let proxy = Proxy::start(&ready.config, ready.snapshot)?;
-    let address = proxy.addresses().first().map(|listen| listen.address);
+    let address = proxy.addresses().first().and_then(|listen| listen.address.ip());
     let address = address.ok_or_else(|| DemoError::Configuration { text: "it has no inbound".to_owned() })?;
     Ok((proxy, address))
 }

@@ -7,9 +7,9 @@ mod servers;
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::{net::TcpStream, time::Instant};
-use waypost_config::model::{AddressFamily, FreedomResolve, OutboundProtocol};
+use waypost_config::model::{AddressFamily, FreedomResolve, OutboundProtocol, Redirect, SocketOptions};
 use waypost_dns::{Family, ResolveError, Resolver};
-use waypost_net::{DomainName, Host, Target};
+use waypost_net::{DomainName, Host, Tag, Target};
 
 use crate::Stream;
 
@@ -27,8 +27,9 @@ pub struct Dialer(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Freedom { resolve: FreedomResolve },
+    Freedom { resolve: FreedomResolve, redirect: Option<Redirect>, socket: SocketOptions },
     Blackhole { http_response: bool },
+    Loopback { inbound: Tag },
     Proxy(ProxyServers),
 }
 
@@ -49,17 +50,20 @@ impl Dialer {
     /// # Errors
     ///
     /// If a proxy server's account cannot be used, or no server is named.
-    pub fn try_new(protocol: &OutboundProtocol) -> Result<Self, DialerError> {
+    pub fn try_new(protocol: &OutboundProtocol, socket: &SocketOptions) -> Result<Self, DialerError> {
         Ok(Self(match protocol {
-            OutboundProtocol::Freedom { resolve } => Kind::Freedom { resolve: *resolve },
+            OutboundProtocol::Freedom { resolve, redirect } => {
+                Kind::Freedom { resolve: *resolve, redirect: redirect.clone(), socket: socket.clone() }
+            }
+            OutboundProtocol::Loopback { inbound } => Kind::Loopback { inbound: inbound.clone() },
             OutboundProtocol::Blackhole { http_response } => {
                 Kind::Blackhole { http_response: *http_response }
             }
             OutboundProtocol::Socks(servers) => {
-                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::Socks5, servers)?)
+                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::Socks5, servers, socket)?)
             }
             OutboundProtocol::Http(servers) => {
-                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers)?)
+                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers, socket)?)
             }
             OutboundProtocol::LoadBalance(_) => return Err(DialerError::NoServer),
         }))
@@ -69,8 +73,16 @@ impl Dialer {
     pub(crate) fn is_at_fault(&self, error: &DialError) -> bool {
         match self.0 {
             // What dials the target itself has no fault of its own.
-            Kind::Freedom { .. } | Kind::Blackhole { .. } => false,
+            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } => false,
             Kind::Proxy(_) => !error.is_answer(),
+        }
+    }
+
+    /// The inbound that a flow takes this way as if it had come in by it.
+    pub(crate) fn loopback(&self) -> Option<&Tag> {
+        match &self.0 {
+            Kind::Loopback { inbound } => Some(inbound),
+            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Proxy(_) => None,
         }
     }
 
@@ -90,19 +102,28 @@ impl Dialer {
         deadline: Instant,
     ) -> Result<Dialed, DialError> {
         match &self.0 {
-            Kind::Freedom { resolve } => {
-                let addresses = tokio::time::timeout_at(
-                    deadline,
-                    freedom_addresses(&target.host, prefer, *resolve, resolver),
-                );
+            Kind::Freedom { resolve, redirect, socket } => {
+                let (host, port) = redirected(target, redirect.as_ref());
+                // What the rule looked up is the client's target, not the other one.
+                let prefer = if *host == target.host { prefer } else { &[] };
+                let addresses = freedom_addresses(host, prefer, *resolve, resolver);
+                let addresses = tokio::time::timeout_at(deadline, addresses);
                 let addresses = addresses.await.map_err(|_elapsed| DialError::ResolveTimeout)??;
-                let stream = connect(&order_addresses(prefer, &addresses, target.port), deadline).await?;
+                let stream = connect(&order_addresses(prefer, &addresses, port), socket, deadline).await?;
                 Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() })
             }
+            Kind::Loopback { inbound } => Err(DialError::Loopback { inbound: inbound.clone() }),
             Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
             Kind::Proxy(servers) => servers.dial(target, resolver, deadline).await,
         }
     }
+}
+
+/// Where a freedom outbound goes for a target.
+fn redirected<'t>(target: &'t Target, redirect: Option<&'t Redirect>) -> (&'t Host, u16) {
+    let host = redirect.and_then(|redirect| redirect.host.as_ref()).unwrap_or(&target.host);
+    let port = redirect.and_then(|redirect| redirect.port).unwrap_or(target.port);
+    (host, port)
 }
 
 /// This host's end of a connection that stands.

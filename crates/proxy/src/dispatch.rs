@@ -11,12 +11,11 @@ use tokio::{
 use tracing::{Level, debug};
 use waypost_balance::PlanError;
 use waypost_net::{Flow, Tag};
-use waypost_router::{Decision, Question, Rule, Step};
+use waypost_router::{Decision, Question, Step};
 use waypost_wire::DialFailure;
 
 use crate::{
-    ClientStream, ConnectionGuard, ConnectionInfo, DEFAULT_IDLE_TIMEOUT, DialError, Dialed, Path, RelayEnd,
-    Side,
+    ClientStream, ConnectionGuard, ConnectionInfo, DialError, Dialed, Path, RelayEnd, Side, Terms,
     chain::Chain,
     dials::Dials,
     engine::Core,
@@ -32,6 +31,9 @@ use crate::{
 /// How long a rule waits for the addresses of a name.
 const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a connection may go through the rules again; more is a circle.
+const MAX_LOOPBACKS: u32 = 8;
+
 /// What all connections share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shared<'a> {
@@ -43,19 +45,6 @@ pub(crate) struct Shared<'a> {
 impl<'a> Shared<'a> {
     pub(crate) fn health(self) -> &'a Health {
         &self.core.health
-    }
-}
-
-/// What a connection is carried under, by the policy of its inbound.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
-    /// How long nothing may move.
-    pub(crate) idle: Duration,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self { idle: DEFAULT_IDLE_TIMEOUT }
     }
 }
 
@@ -81,7 +70,7 @@ impl Standing {
     async fn carry(self, terms: Terms) {
         let Self { guard, live, client, target, remark } = self;
         let connection = guard.connection();
-        let end = relay(client, target, &connection.counters, terms.idle, &connection.close).await;
+        let end = relay(client, target, &connection.counters, &terms, &connection.close).await;
         drop(live);
         if let Some(remark) = remark {
             remark.log(&guard, end);
@@ -96,16 +85,31 @@ async fn establish(
     mut flow: Flow,
     terms: Terms,
 ) -> Option<Standing> {
-    let decision = decide(shared.snapshot, &flow).await;
-    let begin = Instant::now();
-    let rule: Arc<str> = decision.rule.map_or_else(|| "none".into(), |rule| rule_label(rule).into());
-    let route = match route(shared, &decision, &mut flow).await {
-        Ok(route) => route,
-        Err(error) => {
-            debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
-            client.answer_failure(no_route_failure(&error)).await;
-            return None;
-        }
+    let mut rounds = 0;
+    let (decision, begin, rule, route) = loop {
+        let decision = decide(shared.snapshot, &flow).await;
+        let begin = Instant::now();
+        let rule = shared.snapshot.rule_label(&decision);
+        let failure = match route(shared, &decision, &mut flow).await {
+            Ok(route) => match route.first.outbound.dialer.loopback() {
+                None => break (decision, begin, rule, route),
+                Some(inbound) if rounds < MAX_LOOPBACKS => {
+                    flow.inbound = Some(inbound.clone());
+                    rounds += 1;
+                    continue;
+                }
+                Some(_) => {
+                    debug!(target = %flow.target, rule = &*rule, rounds, "loopbacks lead round in a circle");
+                    DialFailure::General
+                }
+            },
+            Err(error) => {
+                debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
+                no_route_failure(&error)
+            }
+        };
+        client.answer_failure(failure).await;
+        return None;
     };
     let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health(), begin);
     dial(shared, client, &dials, rule, terms).await
@@ -346,14 +350,6 @@ fn no_route_failure(error: &NoRoute) -> DialFailure {
     match error {
         NoRoute::Plan(_) => DialFailure::Unavailable,
         NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
-    }
-}
-
-/// What a rule is called in logs: its tag, or its number and line.
-pub(crate) fn rule_label(rule: &Rule) -> String {
-    match rule.tag() {
-        Some(tag) => tag.to_string(),
-        None => format!("rule {} (line {})", rule.index() + 1, rule.line()),
     }
 }
 

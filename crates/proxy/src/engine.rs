@@ -1,19 +1,22 @@
 //! The running proxy: listeners, their accept loops, and how it stops.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use waypost_config::model::Config;
+use tracing::debug;
+use waypost_config::model::{self, Config, InboundProtocol};
 use waypost_net::Tag;
 
 use crate::{
-    BindError, BoundListener, ConnectionLimit, Connections, HandshakeSettings, bind,
+    BindError, BoundAddress, BoundListener, ConnectionLimit, Connections, Ends, HandshakeSettings, Listener,
+    Stream, Terms, Workers, bind,
     dispatch::Shared,
     health::Health,
+    limits::InboundLimits,
     reports::{GroupReport, group_reports},
-    serve::{Ends, Inbound, serve},
+    serve::{Entry, Inbound, serve},
     snapshot::Snapshot,
 };
 
@@ -22,6 +25,7 @@ use crate::{
 pub struct Proxy {
     core: Arc<Core>,
     addresses: Vec<ListenAddress>,
+    workers: Arc<Workers>,
     tasks: TaskTracker,
     stop_accepting: CancellationToken,
 }
@@ -31,8 +35,8 @@ pub struct Proxy {
 pub struct ListenAddress {
     /// The inbound.
     pub inbound: Option<Tag>,
-    /// The address, with the port that the system chose for port 0.
-    pub address: SocketAddr,
+    /// The address or path.
+    pub address: BoundAddress,
 }
 
 /// Why a proxy cannot start.
@@ -60,22 +64,37 @@ pub(crate) struct Core {
 }
 
 impl Proxy {
-    /// Listens on every inbound and serves what comes in. Must be called in a tokio runtime.
+    /// Listens on every inbound and serves what comes in, in the current runtime. Must be called in
+    /// one.
     ///
     /// # Errors
     ///
     /// If one inbound cannot listen; none does then.
     pub fn start(config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
-        let mut bound: Vec<(Arc<Inbound>, BoundListener)> = Vec::new();
+        Self::start_on(Workers::current(), config, snapshot)
+    }
+
+    /// Listens on every inbound and serves what comes in, on these workers. Must be called in a
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// If one inbound cannot listen; none does then.
+    pub fn start_on(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
+        let mut bound = Vec::new();
         for inbound in &config.inbounds {
-            let handshake = HandshakeSettings::try_new(inbound)?;
-            let tag = inbound.tag.as_ref().map(|tag| tag.value.clone());
-            let shared = Arc::new(Inbound { tag, handshake });
-            bound.extend(bind(inbound)?.into_iter().map(|listener| (shared.clone(), listener)));
+            let shared = Arc::new(Inbound::try_new(inbound)?);
+            bound.extend(
+                bind(inbound, workers.len())?.into_iter().map(|listeners| (shared.clone(), listeners)),
+            );
         }
         let (snapshot, connections) = (Arc::new(snapshot), Connections::default());
         let stop_accepting = CancellationToken::new();
         let health = Health::start(snapshot.clone(), connections.clone(), stop_accepting.clone())?;
+        let address = |(inbound, listeners): &(Arc<Inbound>, Vec<BoundListener>)| {
+            let address = listeners.first()?.address().clone();
+            Some(ListenAddress { inbound: inbound.tag.clone(), address })
+        };
         let proxy = Self {
             core: Arc::new(Core {
                 snapshot: ArcSwap::from(snapshot),
@@ -83,26 +102,39 @@ impl Proxy {
                 connections,
                 limit: ConnectionLimit::from_system(),
             }),
-            addresses: bound
-                .iter()
-                .map(|(inbound, listener)| ListenAddress {
-                    inbound: inbound.tag.clone(),
-                    address: listener.address(),
-                })
-                .collect(),
+            addresses: bound.iter().filter_map(address).collect(),
+            workers: Arc::new(workers),
             tasks: TaskTracker::new(),
             stop_accepting,
         };
-        for (inbound, listener) in bound {
-            proxy.tasks.spawn(accept(
-                proxy.core.clone(),
-                inbound,
-                listener,
-                proxy.tasks.clone(),
-                proxy.stop_accepting.clone(),
-            ));
+        for (inbound, listeners) in bound {
+            for (index, listener) in listeners.into_iter().enumerate() {
+                proxy.accept_on(index, inbound.clone(), listener)?;
+            }
         }
         Ok(proxy)
+    }
+
+    fn accept_on(
+        &self,
+        index: usize,
+        inbound: Arc<Inbound>,
+        listener: BoundListener,
+    ) -> Result<(), StartError> {
+        let Some(runtime) = self.workers.runtime(index) else { return Ok(()) };
+        let address = listener.address().clone();
+        let _entered = runtime.enter();
+        let listener = listener.listen().map_err(|source| BindError::Socket { address, source })?;
+        let acceptor = Acceptor {
+            core: self.core.clone(),
+            inbound,
+            listener,
+            workers: self.workers.clone(),
+            index,
+            tasks: self.tasks.clone(),
+        };
+        self.tasks.spawn_on(acceptor.run(self.stop_accepting.clone()), runtime);
+        Ok(())
     }
 
     /// Where the inbounds listen, in the order of the file.
@@ -135,29 +167,83 @@ impl Proxy {
     }
 }
 
-async fn accept(
+/// What takes the clients of one listening socket.
+struct Acceptor {
     core: Arc<Core>,
     inbound: Arc<Inbound>,
-    listener: BoundListener,
+    listener: Listener,
+    workers: Arc<Workers>,
+    /// The worker that this runs on.
+    index: usize,
     tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    loop {
-        let next = async {
-            let permit = core.limit.acquire().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, (stream, source)) = tokio::select! {
-            () = stop.cancelled() => return,
-            next = next => next,
-        };
-        let (core, inbound) = (core.clone(), inbound.clone());
-        tasks.spawn(async move {
+}
+
+impl Acceptor {
+    async fn run(self, stop: CancellationToken) {
+        loop {
+            let next = async {
+                let permits = (self.core.limit.acquire().await, self.inbound.limits.acquire().await);
+                (permits, self.listener.accept().await)
+            };
+            let (permits, (stream, ends)) = tokio::select! {
+                () = stop.cancelled() => return,
+                next = next => next,
+            };
+            let source = ends.source.map(|source| source.ip());
+            let Some(admitted) = self.inbound.limits.admit(source) else {
+                debug!(inbound = self.inbound.tag.as_deref(), ?source, "too many connections of one address");
+                stream.reset_on_close();
+                continue;
+            };
+            self.spawn(stream, ends, (permits, admitted));
+        }
+    }
+
+    fn spawn(&self, stream: Stream, ends: Ends, permits: impl Send + 'static) {
+        let (core, inbound) = (self.core.clone(), self.inbound.clone());
+        let placed = self.workers.place(self.index);
+        let served = async move |stream: Stream| {
             let snapshot = core.snapshot.load_full();
-            let ends = Ends { source: Some(source), local: stream.local_addr().ok() };
             let shared = Shared { core: &core, snapshot: &snapshot };
-            serve(&inbound, stream.into(), ends, shared).await;
-            drop(permit);
-        });
+            serve(&inbound, stream, ends, shared).await;
+            drop(permits);
+        };
+        if placed.index() == self.index {
+            self.tasks.spawn(async move {
+                served(stream).await;
+                drop(placed);
+            });
+            return;
+        }
+        let (Some(runtime), Ok(detached)) = (self.workers.runtime(placed.index()), stream.detach()) else {
+            return;
+        };
+        self.tasks.spawn_on(
+            async move {
+                // A descriptor that the other runtime has no room for is closed.
+                if let Ok(stream) = detached.attach() {
+                    served(stream).await;
+                }
+                drop(placed);
+            },
+            runtime,
+        );
+    }
+}
+
+impl Inbound {
+    fn try_new(inbound: &model::Inbound) -> Result<Self, StartError> {
+        let entry = match &inbound.protocol {
+            InboundProtocol::Client(protocol) => {
+                Entry::Handshake(HandshakeSettings::try_new(*protocol, inbound)?)
+            }
+            InboundProtocol::Door(door) => Entry::Door(door.clone()),
+        };
+        Ok(Self {
+            tag: inbound.tag.as_ref().map(|tag| tag.value.clone()),
+            entry,
+            terms: Terms::new(&inbound.policy),
+            limits: InboundLimits::new(inbound.limits),
+        })
     }
 }

@@ -10,8 +10,8 @@ use waypost_net::{DomainName, Flow, Tag};
 use waypost_router::{Answer, ConditionTrace, Explanation, Pass, Question, RuleTrace, Verdict};
 
 use crate::{
-    dispatch::rule_label,
     pools::View,
+    snapshot::rule_label,
     snapshot::{NoRoute, Route, Snapshot, WayOut, Why},
 };
 

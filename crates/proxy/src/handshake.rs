@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{io::AsyncWriteExt, sync::oneshot, time::timeout};
-use waypost_config::model::{Inbound, InboundProtocol};
+use waypost_config::model::{ClientProtocol, Inbound};
 use waypost_net::{Attributes, Target};
 use waypost_wire::{Accept, Accounts, AccountsError, Answer, DialFailure, Server, ServerError};
 
@@ -92,19 +92,20 @@ pub enum HandshakeError {
 }
 
 impl HandshakeSettings {
-    /// The settings of an inbound, with the default timeout.
+    /// The settings of an inbound whose clients say where they want to go.
     ///
     /// # Errors
     ///
     /// If an account cannot be used.
-    pub fn try_new(inbound: &Inbound) -> Result<Self, AccountsError> {
-        let accept = match inbound.protocol {
-            InboundProtocol::Socks => Accept::Socks,
-            InboundProtocol::Http => Accept::Http,
-            InboundProtocol::Mixed => Accept::Mixed,
+    pub fn try_new(protocol: ClientProtocol, inbound: &Inbound) -> Result<Self, AccountsError> {
+        let accept = match protocol {
+            ClientProtocol::Socks => Accept::Socks,
+            ClientProtocol::Http => Accept::Http,
+            ClientProtocol::Mixed => Accept::Mixed,
         };
         let accounts = inbound.accounts.iter().map(|account| (account.user.clone(), &account.password));
-        Ok(Self { accept, accounts: Accounts::try_new(accounts)?, timeout: DEFAULT_HANDSHAKE_TIMEOUT })
+        let timeout = inbound.policy.handshake.unwrap_or(DEFAULT_HANDSHAKE_TIMEOUT);
+        Ok(Self { accept, accounts: Accounts::try_new(accounts)?, timeout })
     }
 }
 

@@ -26,10 +26,12 @@ mod reports;
 mod serve;
 pub mod simulate;
 mod snapshot;
+mod socket;
 mod stream;
 mod totals;
 mod walk;
 mod wire_io;
+mod workers;
 
 pub use attempts::{AttemptEnd, AttemptRecord};
 pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections, Path};
@@ -39,12 +41,14 @@ pub use handshake::{
     Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, accept_client,
 };
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
-pub use listener::{BindError, BoundListener, bind};
-pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, relay};
+pub use listener::{BindError, BoundAddress, BoundListener, Listener, bind};
+pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, Terms, relay};
 pub use reports::{GroupReport, MemberReport};
+pub use serve::Ends;
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
 pub use stream::Stream;
 pub use totals::MemberTotals;
 pub use waypost_balance::{Role, Tier};
 pub use waypost_health::State;
 pub use waypost_net as net;
+pub use workers::Workers;

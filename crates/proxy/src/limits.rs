@@ -1,6 +1,8 @@
-use std::sync::Arc;
+use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use waypost_config::model::Limits;
 
 /// More than this at once is an attack or a loop, and takes some hundred MB.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
@@ -52,6 +54,65 @@ impl ConnectionLimit {
     }
 }
 
+/// Bounds the connections of one inbound. Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct InboundLimits {
+    all: Option<ConnectionLimit>,
+    sources: Option<Arc<Sources>>,
+}
+
+/// How many connections each address has; only those that have some are here.
+#[derive(Debug)]
+struct Sources {
+    max: NonZeroU32,
+    live: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// A connection's place among those of its address, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct SourcePermit(Option<(Arc<Sources>, IpAddr)>);
+
+impl InboundLimits {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let all = limits.connections.map(|max| ConnectionLimit::new(max.get() as usize));
+        let sources = limits.per_source.map(|max| Arc::new(Sources { max, live: Mutex::default() }));
+        Self { all, sources }
+    }
+
+    /// Waits for room in the inbound.
+    pub(crate) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+        match &self.all {
+            None => None,
+            Some(all) => Some(all.acquire().await),
+        }
+    }
+
+    /// Takes room for a client; `None` if its address has as many connections as it may.
+    pub(crate) fn admit(&self, source: Option<IpAddr>) -> Option<SourcePermit> {
+        let (Some(sources), Some(source)) = (&self.sources, source) else { return Some(SourcePermit(None)) };
+        let mut live = sources.live.lock();
+        let count = live.entry(source).or_insert(0);
+        if *count >= sources.max.get() {
+            return None;
+        }
+        *count += 1;
+        Some(SourcePermit(Some((sources.clone(), source))))
+    }
+}
+
+impl Drop for SourcePermit {
+    fn drop(&mut self) {
+        let Some((sources, source)) = &self.0 else { return };
+        let mut live = sources.live.lock();
+        if let Some(count) = live.get_mut(source) {
+            *count -= 1;
+            if *count == 0 {
+                live.remove(source);
+            }
+        }
+    }
+}
+
 /// Reads the soft limit of the line `Max open files`.
 fn connections_within(limits: &str) -> usize {
     limits
@@ -84,5 +145,18 @@ mod tests {
         assert!(limit.try_acquire().is_none());
         drop(permit);
         assert_eq!(limit.available(), 1);
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_at_a_time() {
+        let per_source = NonZeroU32::new(2);
+        let limits = InboundLimits::new(Limits { per_source, ..Limits::default() });
+        let [one, other] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        let permits = [limits.admit(Some(one)).unwrap(), limits.admit(Some(one)).unwrap()];
+        assert!(limits.admit(Some(one)).is_none());
+        assert!(limits.admit(Some(other)).is_some() && limits.admit(None).is_some());
+        drop(permits);
+        assert!(limits.admit(Some(one)).is_some());
+        assert!(limits.sources.unwrap().live.lock().is_empty(), "who is gone is forgotten");
     }
 }

@@ -225,6 +225,8 @@ fn timed_out_in(error: &DialError) -> Option<ProbePhase> {
         | DialError::NetworkUnreachable { .. }
         | DialError::HostUnreachable { .. }
         | DialError::Connect { .. }
+        | DialError::Socket { .. }
+        | DialError::Loopback { .. }
         | DialError::Lost { .. }
         | DialError::HandshakeClosed { .. }
         | DialError::CredentialsRejected { .. }

@@ -1,33 +1,67 @@
 //! A client from its first byte until it is known where it wants to go.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
+use socket2::SockRef;
 use tracing::debug;
-use waypost_net::{Flow, Network, Tag};
+use waypost_config::model::Door;
+use waypost_net::{Flow, Host, Network, Tag, Target, canonical_ip};
 
 use crate::{
-    Accepted, HandshakeSettings, Stream, accept_client,
+    Accepted, ClientStream, HandshakeSettings, Stream, Terms, accept_client,
     chain::Chain,
-    dispatch::{Shared, Terms, carry_flow},
+    dispatch::{Shared, carry_flow},
+    limits::InboundLimits,
 };
 
 /// What the connections of one inbound share.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     pub(crate) tag: Option<Tag>,
-    pub(crate) handshake: HandshakeSettings,
+    pub(crate) entry: Entry,
+    pub(crate) terms: Terms,
+    pub(crate) limits: InboundLimits,
+}
+
+/// How it becomes known where a client wants to go.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// It says so.
+    Handshake(HandshakeSettings),
+    /// The inbound says so.
+    Door(Door),
 }
 
 /// Both ends of a client's connection; none of a Unix socket has an address.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ends {
-    pub(crate) source: Option<SocketAddr>,
-    pub(crate) local: Option<SocketAddr>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The client's.
+    pub source: Option<SocketAddr>,
+    /// This host's.
+    pub local: Option<SocketAddr>,
+}
+
+/// Why a door leads nowhere.
+#[derive(Debug, thiserror::Error)]
+enum DoorError {
+    /// The kernel does not know where the client was going.
+    #[error("the firewall does not say where the client was going")]
+    NotRedirected(#[source] io::Error),
+    /// The client was going to the inbound itself.
+    #[error("the client was going to this inbound itself, not redirected to it")]
+    Loop,
+    /// Nobody knows the port.
+    #[error("the inbound has no port, and the client came in on none")]
+    NoPort,
 }
 
 /// One connection from its first byte to its last.
 pub(crate) async fn serve(inbound: &Inbound, stream: Stream, ends: Ends, shared: Shared<'_>) {
-    let accepted = match Box::pin(accept_client(stream, &inbound.handshake)).await {
+    let settings = match &inbound.entry {
+        Entry::Handshake(settings) => settings,
+        Entry::Door(door) => return pass(inbound, door, stream, ends, shared).await,
+    };
+    let accepted = match Box::pin(accept_client(stream, settings)).await {
         Ok(accepted) => accepted,
         Err(error) => {
             debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "handshake failed");
@@ -35,14 +69,54 @@ pub(crate) async fn serve(inbound: &Inbound, stream: Stream, ends: Ends, shared:
         }
     };
     let Accepted { target, user, protocol, attributes, client } = accepted;
-    let flow = Flow {
+    let flow = Flow { user, protocol, attributes, ..first_flow(inbound, target, ends) };
+    carry_flow(shared, client, flow, inbound.terms).await;
+}
+
+/// Takes a client where a door leads.
+async fn pass(inbound: &Inbound, door: &Door, stream: Stream, ends: Ends, shared: Shared<'_>) {
+    match door_target(door, &stream, ends) {
+        Ok(target) => {
+            let flow = first_flow(inbound, target, ends);
+            carry_flow(shared, ClientStream::silent(stream), flow, inbound.terms).await;
+        }
+        Err(error) => {
+            debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "no target");
+            stream.reset_on_close();
+        }
+    }
+}
+
+fn first_flow(inbound: &Inbound, target: Target, ends: Ends) -> Flow {
+    Flow {
         source: ends.source,
         local: ends.local,
         inbound: inbound.tag.clone(),
-        user,
-        protocol,
-        attributes,
         ..Flow::new(Network::Tcp, target)
-    };
-    carry_flow(shared, client, flow, Terms::default()).await;
+    }
+}
+
+fn door_target(door: &Door, stream: &Stream, ends: Ends) -> Result<Target, DoorError> {
+    if door.follow_redirect {
+        let original = original_target(stream).map_err(DoorError::NotRedirected)?;
+        if Some(original) == ends.local {
+            return Err(DoorError::Loop);
+        }
+        return Ok(Target::new(Host::from(original.ip()), original.port()));
+    }
+    let port = door.port.or_else(|| Some(ends.local?.port())).ok_or(DoorError::NoPort)?;
+    match &door.host {
+        Some(host) => Ok(Target::new(host.clone(), port)),
+        None => Err(DoorError::NoPort),
+    }
+}
+
+/// Where a connection was going before netfilter redirected it (`SO_ORIGINAL_DST`).
+fn original_target(stream: &Stream) -> io::Result<SocketAddr> {
+    let Stream::Tcp(tcp) = stream else { return Err(io::ErrorKind::Unsupported.into()) };
+    let socket = SockRef::from(tcp);
+    let original =
+        if tcp.local_addr()?.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
+    let address = original?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    Ok(SocketAddr::new(canonical_ip(address.ip()), address.port()))
 }

@@ -1,13 +1,13 @@
 //! What connections are decided and dialled with.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use rand::Rng;
 use waypost_balance::{Context, Group, GroupId, HashedKey, PlanError, Reason, Tier};
 use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
 use waypost_net::{Flow, Tag};
-use waypost_router::{Decision, Router, Way};
+use waypost_router::{Decision, Router, Rule, Way};
 
 use crate::{
     Dialer,
@@ -28,6 +28,9 @@ pub struct Snapshot {
     pools: Pools,
     resolver: Resolver,
     family: Family,
+    /// What each rule is called in logs, by its index, and what no rule is called.
+    labels: Box<[Arc<str>]>,
+    no_rule: Arc<str>,
 }
 
 /// A way out with its name.
@@ -158,7 +161,19 @@ impl Snapshot {
         };
         let by_tag = leaves.chain(groups(false)).collect();
         let balancers = groups(true).collect();
-        Self { router, outbounds: outbounds.into(), by_tag, balancers, default, pools, resolver, family }
+        let labels = router.rules().iter().map(|rule| rule_label(rule).into()).collect();
+        Self {
+            labels,
+            no_rule: "none".into(),
+            router,
+            outbounds: outbounds.into(),
+            by_tag,
+            balancers,
+            default,
+            pools,
+            resolver,
+            family,
+        }
     }
 
     /// The rules.
@@ -191,6 +206,12 @@ impl Snapshot {
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
+    }
+
+    /// What the rule of a decision is called in logs.
+    pub(crate) fn rule_label(&self, decision: &Decision<'_>) -> Arc<str> {
+        let label = decision.rule.and_then(|rule| self.labels.get(rule.index()));
+        label.unwrap_or(&self.no_rule).clone()
     }
 
     /// Where a decision leads, and why.
@@ -266,5 +287,13 @@ impl Snapshot {
         let others = attempts.collect();
         let group = RouteGroup { group, settings, tier: plan.tier, key: plan.key };
         Ok(Route { group: Some(group), first, others })
+    }
+}
+
+/// What a rule is called in logs: its tag, or its number and line.
+pub(crate) fn rule_label(rule: &Rule) -> String {
+    match rule.tag() {
+        Some(tag) => tag.to_string(),
+        None => format!("rule {} (line {})", rule.index() + 1, rule.line()),
     }
 }

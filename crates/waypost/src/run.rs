@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, level_filters::LevelFilter};
 use waypost_config::model::LogLevel;
-use waypost_proxy::{Proxy, build::Ready};
+use waypost_proxy::{Proxy, Workers, build::Ready};
 
 use crate::{
     EXIT_ERRORS,
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
         LogFormat::Text => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().init(),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(ready, Duration::from_secs(arguments.grace)))?;
     // A look-up that the system still works on must not hold the process back.
     runtime.shutdown_background();
@@ -36,7 +36,8 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
 async fn serve(Ready { config, snapshot }: Ready, grace: Duration) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let proxy = Proxy::start(&config, snapshot).context("cannot start")?;
+    let workers = Workers::per_core().context("cannot start threads")?;
+    let proxy = Proxy::start_on(workers, &config, snapshot).context("cannot start")?;
     for listen in proxy.addresses() {
         info!(inbound = listen.inbound.as_deref(), address = %listen.address, "listening");
     }

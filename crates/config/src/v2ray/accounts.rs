@@ -2,11 +2,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use waypost_net::Secret;
 
+use super::policy::Policies;
 use crate::{
     Span,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Account, InboundProtocol},
+    model::{Account, ClientProtocol, Policy},
     object::{Object, choose},
     report::{Report, quote},
 };
@@ -28,7 +29,7 @@ pub(super) static SOCKS_INBOUND: KeyTable = KeyTable {
         Key::new("udp", Form::Flag, "Whether clients may send datagrams; they are refused in this version."),
         Key::new("ip", Form::Text, "The address that clients send datagrams to.")
             .no_effect("datagrams are refused in this version"),
-        Key::new("userLevel", Form::Number, "The policy level of clients.").no_effect(LEVELS),
+        Key::new("userLevel", Form::Number, "The policy level of clients."),
         Key::new("timeout", Form::Number, "How long an idle connection lives.")
             .no_effect("old and ignored by V2Ray too"),
         Key::new("allowTransparent", Form::Flag, "A key of `http` inbounds that front ends write here too.")
@@ -54,7 +55,7 @@ pub(super) static HTTP_INBOUND: KeyTable = KeyTable {
         .only_off("requests that were not meant for a proxy are refused"),
         Key::new("timeout", Form::Number, "How long an idle connection lives.")
             .no_effect("old and ignored by V2Ray too"),
-        Key::new("userLevel", Form::Number, "The policy level of clients.").no_effect(LEVELS),
+        Key::new("userLevel", Form::Number, "The policy level of clients."),
     ],
 };
 
@@ -68,28 +69,31 @@ pub(super) static ACCOUNT: KeyTable = KeyTable {
     ],
 };
 
-pub(super) const LEVELS: &str = "there are no policies by user level";
+pub(super) const LEVELS: &str = "only the level of an inbound counts";
 
-/// Reads `settings` of an inbound; what comes out are the accounts that are in force.
+/// Reads `settings` of an inbound; what comes out are the accounts that are in force, and what its
+/// connections are carried under.
 pub(super) fn read_settings(
     inbound: &Object<'_>,
-    protocol: InboundProtocol,
+    protocol: ClientProtocol,
+    policies: &Policies,
     report: &mut Report<'_>,
-) -> Vec<Account> {
-    match protocol {
-        InboundProtocol::Socks | InboundProtocol::Mixed => {
-            let settings = inbound.object("settings", &SOCKS_INBOUND, report);
-            settings.map(|settings| read_socks(&settings, protocol, report)).unwrap_or_default()
-        }
-        InboundProtocol::Http => {
-            let settings = inbound.object("settings", &HTTP_INBOUND, report);
-            settings.map(|settings| read_accounts(&settings, Login::Http, report)).unwrap_or_default()
-        }
-    }
+) -> (Vec<Account>, Policy) {
+    let table = match protocol {
+        ClientProtocol::Socks | ClientProtocol::Mixed => &SOCKS_INBOUND,
+        ClientProtocol::Http => &HTTP_INBOUND,
+    };
+    let settings = inbound.object("settings", table, report);
+    let policy = policies.of(settings.as_ref(), report);
+    let accounts = settings.map(|settings| match protocol {
+        ClientProtocol::Socks | ClientProtocol::Mixed => read_socks(&settings, protocol, report),
+        ClientProtocol::Http => read_accounts(&settings, Login::Http, report),
+    });
+    (accounts.unwrap_or_default(), policy)
 }
 
-fn read_socks(settings: &Object<'_>, protocol: InboundProtocol, report: &mut Report<'_>) -> Vec<Account> {
-    let login = if protocol == InboundProtocol::Mixed { Login::Both } else { Login::Socks };
+fn read_socks(settings: &Object<'_>, protocol: ClientProtocol, report: &mut Report<'_>) -> Vec<Account> {
+    let login = if protocol == ClientProtocol::Mixed { Login::Both } else { Login::Socks };
     let accounts = read_accounts(settings, login, report);
     if let Some(udp) = settings.flag("udp", report).filter(|udp| udp.value) {
         report

@@ -1,4 +1,4 @@
-use super::{checks, dialect, dns, inbound, load_balance, log, names::Names, outbound, routing};
+use super::{checks, dialect, dns, inbound, load_balance, log, names::Names, outbound, policy, routing};
 use crate::{
     Span, UnknownKeys,
     json::Value,
@@ -8,8 +8,7 @@ use crate::{
     report::Report,
 };
 
-const SECTIONS: &str =
-    "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds` and `routing`";
+const SECTIONS: &str = "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds`, `routing`, `policy` and `stats`";
 
 pub(super) static FILE: KeyTable = KeyTable {
     name: "File",
@@ -39,9 +38,9 @@ pub(super) static FILE: KeyTable = KeyTable {
         Key::new("port", Form::Port, "Old form: the port of `inbound`.")
             .unsupported("it is the old form; write `port` in the inbound"),
         section("api", "V2Ray's remote control over gRPC."),
-        section("policy", "Time-outs and statistics by user level."),
+        Key::new("policy", Form::Object("Policy"), "Time-outs by level, and what traffic is counted for."),
+        Key::new("stats", Form::Object("Stats"), "Switches the counting of traffic on."),
         section("transport", "Settings of transports for all inbounds and outbounds."),
-        section("stats", "Traffic counters."),
         section("reverse", "Reverse proxies."),
         section("fakeDns", "Made-up addresses that stand for names."),
         section("observatory", "Probes of outbounds in the background."),
@@ -78,6 +77,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     let mut names = Names::default();
     let log = log::read(&file, report);
     let dns = dns::read(&file, report);
+    let (policies, stats) = policy::read(&file, report);
     let inbounds = endpoints(&file, ["inbound", "inboundDetour", "inbounds"], report);
     let inbounds = match section_span(&file, inbounds.is_empty(), "inbounds") {
         Some(span) => {
@@ -86,7 +86,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
             );
             Vec::new()
         }
-        None => inbound::read_all(&inbounds, &mut names, report),
+        None => inbound::read_all(&inbounds, &policies, &mut names, report),
     };
     let outbounds = endpoints(&file, ["outbound", "outboundDetour", "outbounds"], report);
     let outbounds = match section_span(&file, outbounds.is_empty(), "outbounds") {
@@ -101,7 +101,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     let routing = routing::read(&file, &mut names, report);
     load_balance::check_members(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
-    Some(Config { log, dns, inbounds, outbounds, routing })
+    Some(Config { log, dns, inbounds, outbounds, routing, stats })
 }
 
 /// The file can ask for lenience itself; this has to be known before the first key is judged.

@@ -1,23 +1,15 @@
-use std::{collections::BTreeMap, net::IpAddr};
+use std::num::NonZeroU32;
 
-use waypost_net::PortRange;
-
-use super::{accounts, names::Names, port, stream};
+use super::{accounts, door, listen, names::Names, policy::Policies, stream};
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Inbound, InboundProtocol},
+    model::{ClientProtocol, Inbound, InboundProtocol, Limits},
     nearest,
     object::Object,
     report::{Report, all_of, one_of, quote},
 };
-
-/// Every port of a range is a listening socket.
-const MAX_PORTS: u16 = 1024;
-
-const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-const EVERYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 pub(super) static INBOUND: KeyTable = KeyTable {
     name: "Inbound",
@@ -27,13 +19,13 @@ pub(super) static INBOUND: KeyTable = KeyTable {
         Key::new("tag", Form::Text, "The name for `inboundTag` conditions."),
         Key::new(
             "protocol",
-            Form::Word(&["socks", "http", "mixed"]),
-            "What clients speak; `mixed` is both on one port.",
+            Form::Word(&["socks", "http", "mixed", "dokodemo-door", "tunnel"]),
+            "What clients speak; `mixed` is `socks` and `http` on one port, `dokodemo-door` (or `tunnel`) takes all to one target.",
         ),
         Key::new(
             "listen",
             Form::Text,
-            "The address to listen on; without it every address if clients have to log in, else 127.0.0.1.",
+            "The address to listen on, or the path of a Unix socket (`/path`, `/path,0660`, `@name`); without it every address if clients have to log in, else 127.0.0.1.",
         ),
         Key::new(
             "port",
@@ -52,6 +44,18 @@ pub(super) static INBOUND: KeyTable = KeyTable {
             Form::Object("Sniffing"),
             "Reading names from the first bytes; only switched off.",
         ),
+        Key::new(
+            "maxConnections",
+            Form::Number,
+            "How many connections it takes at a time; further clients wait.",
+        )
+        .alias(&["max_connections"]),
+        Key::new(
+            "maxConnectionsPerSource",
+            Form::Number,
+            "How many connections of one address it takes at a time; further ones are closed.",
+        )
+        .alias(&["max_connections_per_source"]),
         Key::new("streamSettings", Form::Object("StreamSettings"), "The transport; only plain TCP."),
         Key::new("allocate", Form::Object("Allocate"), "When ports are listened on; only `always`."),
         Key::new("domainOverride", Form::Strings, "Old form of `sniffing`.")
@@ -62,13 +66,22 @@ pub(super) static INBOUND: KeyTable = KeyTable {
     ],
 };
 
-const PROTOCOLS: [(&str, InboundProtocol); 3] =
-    [("socks", InboundProtocol::Socks), ("http", InboundProtocol::Http), ("mixed", InboundProtocol::Mixed)];
+#[derive(Clone, Copy)]
+enum Kind {
+    Client(ClientProtocol),
+    Door,
+}
+
+const PROTOCOLS: [(&str, Kind); 5] = [
+    ("socks", Kind::Client(ClientProtocol::Socks)),
+    ("http", Kind::Client(ClientProtocol::Http)),
+    ("mixed", Kind::Client(ClientProtocol::Mixed)),
+    ("dokodemo-door", Kind::Door),
+    ("tunnel", Kind::Door),
+];
 
 /// Protocols of V2Ray and Xray that do not exist here.
 const FOREIGN: &[&str] = &[
-    "dokodemo-door",
-    "tunnel",
     "shadowsocks",
     "shadowsocks2022",
     "vmess",
@@ -82,30 +95,50 @@ const FOREIGN: &[&str] = &[
     "tun",
 ];
 
-pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report<'_>) -> Vec<Inbound> {
-    let inbounds: Vec<Inbound> = values.iter().filter_map(|value| read(value, names, report)).collect();
-    find_port_conflicts(&inbounds, report);
+pub(super) fn read_all(
+    values: &[&Value],
+    policies: &Policies,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Vec<Inbound> {
+    let inbounds: Vec<Inbound> =
+        values.iter().filter_map(|value| read(value, policies, names, report)).collect();
+    listen::find_conflicts(&inbounds, report);
     inbounds
 }
 
-fn read(value: &Value, names: &mut Names, report: &mut Report<'_>) -> Option<Inbound> {
+fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Report<'_>) -> Option<Inbound> {
     let object = Object::read(value, "inbounds[]", &INBOUND, report)?;
     let tag = names.inbounds.declare(&object, "inbound", report);
     stream::check_sniffing(&object, report);
-    stream::check_stream(&object, report);
+    let socket = stream::read(&object, report);
     stream::check_allocate(&object, report);
-    let ports = read_ports(&object, report);
+    let limits = read_limits(&object, report);
     let before = report.n_errors();
-    let protocol = read_protocol(&object, report);
-    let accounts =
-        protocol.map(|protocol| accounts::read_settings(&object, protocol, report)).unwrap_or_default();
-    let settings_known = report.n_errors() == before;
+    let settings = match read_protocol(&object, report) {
+        Some(Kind::Client(protocol)) => {
+            let (accounts, policy) = accounts::read_settings(&object, protocol, policies, report);
+            Some((InboundProtocol::Client(protocol), accounts, policy))
+        }
+        Some(Kind::Door) => {
+            let (door, policy) = door::read(&object, policies, report);
+            door.map(|door| (InboundProtocol::Door(door), Vec::new(), policy))
+        }
+        None => None,
+    };
+    let open = settings.as_ref().map(|(_, accounts, _)| accounts.is_empty());
     // With an error in the settings nobody knows who may come in.
-    let listen = read_listen(&object, settings_known.then_some(accounts.is_empty()), report);
-    Some(Inbound { tag, listen: listen?, ports: ports?, protocol: protocol?, accounts, span: object.span })
+    let listen = listen::read(&object, open.filter(|_| report.n_errors() == before), report);
+    let (protocol, accounts, policy) = settings?;
+    Some(Inbound { tag, listen: listen?, protocol, accounts, policy, limits, socket, span: object.span })
 }
 
-fn read_protocol(object: &Object<'_>, report: &mut Report<'_>) -> Option<InboundProtocol> {
+fn read_limits(object: &Object<'_>, report: &mut Report<'_>) -> Limits {
+    let mut limit = |name| object.count(name, 0..=u32::MAX, report).and_then(NonZeroU32::new);
+    Limits { connections: limit("maxConnections"), per_source: limit("maxConnectionsPerSource") }
+}
+
+fn read_protocol(object: &Object<'_>, report: &mut Report<'_>) -> Option<Kind> {
     let choices = || PROTOCOLS.iter().map(|(name, _)| *name);
     if !object.has("protocol") {
         let brace = Span { start: object.span.start, end: object.span.start + 1 };
@@ -139,102 +172,4 @@ pub(super) fn report_protocol<'a>(
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are {}", all_of(choices)),
     });
-}
-
-fn read_ports(object: &Object<'_>, report: &mut Report<'_>) -> Option<PortRange> {
-    let Some(field) = object.get("port") else {
-        let brace = Span { start: object.span.start, end: object.span.start + 1 };
-        report.error(brace, "an inbound needs a `port`");
-        return None;
-    };
-    let ports = port::read_range(field, report)?;
-    if ports.last - ports.first >= MAX_PORTS {
-        let n_ports = u32::from(ports.last - ports.first) + 1;
-        let message = format!("{n_ports} ports in one inbound, at most {MAX_PORTS} are listened on");
-        report.error(field.value.span, message);
-        return None;
-    }
-    Some(ports)
-}
-
-/// Reads `listen`. `open` says whether anybody may come in, if that is known.
-fn read_listen(object: &Object<'_>, open: Option<bool>, report: &mut Report<'_>) -> Option<IpAddr> {
-    let allowed = object.flag("allow_open", report);
-    let closed_or_allowed = open != Some(true) || allowed.is_some_and(|allowed| allowed.value);
-    let Some(written) = object.get("listen") else {
-        if closed_or_allowed {
-            return Some(EVERYWHERE);
-        }
-        let place = object.get("port").map_or(object.span, |field| field.key_span);
-        report
-            .warning(
-                place,
-                "listens on 127.0.0.1 only, because anybody may come in; V2Ray listens on every address",
-            )
-            .help("write `\"listen\": \"127.0.0.1\"`, or ask for a password, or add `\"allow_open\": true`");
-        return Some(LOOPBACK);
-    };
-    let written = written.text(report)?;
-    let address = read_address(written, report)?;
-    if !address.is_loopback() && !closed_or_allowed {
-        report
-            .error(
-                written.span,
-                format!(
-                    "listens on {} and asks for no password, so anybody could use it",
-                    quote(written.value)
-                ),
-            )
-            .help(
-                "listen on 127.0.0.1, or ask for a password, or add `\"allow_open\": true` to this inbound",
-            );
-        return None;
-    }
-    Some(address)
-}
-
-fn read_address(written: Spanned<&str>, report: &mut Report<'_>) -> Option<IpAddr> {
-    let text = written.value;
-    if text == "localhost" {
-        return Some(LOOPBACK);
-    }
-    let unbracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    if let Ok(address) = unbracketed.parse::<IpAddr>() {
-        return Some(waypost_net::canonical_ip(address));
-    }
-    if text.starts_with(['/', '@', '.']) {
-        report
-            .error(written.span, "listening on a Unix socket is not supported yet")
-            .help("write an IP address");
-    } else {
-        report
-            .error(written.span, format!("not an address to listen on: {}", quote(text)))
-            .help("expected an IP address such as `127.0.0.1`, or `localhost`");
-    }
-    None
-}
-
-/// Reports inbounds that would fight for a port.
-fn find_port_conflicts(inbounds: &[Inbound], report: &mut Report<'_>) {
-    let mut taken: BTreeMap<u16, Vec<&Inbound>> = BTreeMap::new();
-    for inbound in inbounds {
-        let mut ports = inbound.ports.first.max(1)..=inbound.ports.last;
-        let conflict = ports.clone().find_map(|port| {
-            let earlier = taken.get(&port)?.iter().find(|earlier| overlap(earlier.listen, inbound.listen))?;
-            Some((port, *earlier))
-        });
-        if let Some((port, earlier)) = conflict {
-            let line = report.line(earlier.span);
-            let message =
-                format!("port {port} of {} is already taken by the inbound on line {line}", inbound.listen);
-            report.error(inbound.span, message);
-        } else {
-            ports.by_ref().for_each(|port| taken.entry(port).or_default().push(inbound));
-        }
-    }
-}
-
-/// Whether two listeners on the same port exclude each other.
-fn overlap(left: IpAddr, right: IpAddr) -> bool {
-    left == right || (left.is_ipv4() == right.is_ipv4() && (left.is_unspecified() || right.is_unspecified()))
 }

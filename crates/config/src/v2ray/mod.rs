@@ -8,17 +8,21 @@ mod conditions;
 mod dialect;
 mod dns;
 mod domain;
+mod door;
 mod file;
 mod host;
 mod inbound;
 mod ip;
+mod listen;
 mod load_balance;
 mod log;
 mod names;
 mod outbound;
+mod policy;
 mod port;
 mod routing;
 mod rule;
+mod sockopt;
 mod stream;
 mod upstream;
 
@@ -34,10 +38,12 @@ static TABLES: &[&KeyTable] = &[
     &accounts::SOCKS_INBOUND,
     &accounts::HTTP_INBOUND,
     &accounts::ACCOUNT,
+    &door::DOOR,
     &outbound::OUTBOUND,
     &outbound::FREEDOM,
     &outbound::BLACKHOLE,
     &outbound::RESPONSE,
+    &outbound::LOOPBACK,
     &upstream::SOCKS_OUTBOUND,
     &upstream::HTTP_OUTBOUND,
     &upstream::SERVER,
@@ -54,8 +60,13 @@ static TABLES: &[&KeyTable] = &[
     &balancer::BALANCER,
     &balancer::STRATEGY,
     &balancer::STRATEGY_SETTINGS,
+    &policy::POLICY,
+    &policy::LEVEL,
+    &policy::SYSTEM,
+    &policy::STATS,
     &stream::SNIFFING,
     &stream::STREAM_SETTINGS,
+    &sockopt::SOCKOPT,
     &stream::ALLOCATE,
     &stream::MUX,
 ];
@@ -106,6 +117,7 @@ mod tests {
             used.insert(settings);
         }
         used.extend(["SocksOutboundSettings", "HttpOutboundSettings", "LoadBalanceSettings"]);
+        used.extend(["DoorSettings", "LoopbackSettings", "PolicyLevel"]);
         assert_eq!(used, names);
     }
 

@@ -1,13 +1,14 @@
 use waypost_net::Tag;
 
 use super::{
-    accounts::LEVELS, dns::FAMILIES, inbound::report_protocol, load_balance, names::Names, stream, upstream,
+    accounts::LEVELS, dns::FAMILIES, host, inbound::report_protocol, load_balance, names::Names, sockopt,
+    stream, upstream,
 };
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{FreedomResolve, Outbound, OutboundProtocol},
+    model::{FreedomResolve, Outbound, OutboundProtocol, Redirect, SocketOptions},
     object::{Object, choose},
     report::{Report, one_of, quote},
 };
@@ -20,17 +21,22 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
         Key::new("tag", Form::Text, "The name for rules and balancers."),
         Key::new(
             "protocol",
-            Form::Word(&["freedom", "direct", "blackhole", "block", "socks", "http", "loadbalance"]),
+            Form::Word(&[
+                "freedom",
+                "direct",
+                "blackhole",
+                "block",
+                "socks",
+                "http",
+                "loopback",
+                "loadbalance",
+            ]),
             "How connections leave; `direct` is another word for `freedom`, and `block` for `blackhole`.",
         ),
         Key::new("settings", Form::Any, "Settings of the protocol, an object."),
         Key::new("streamSettings", Form::Object("StreamSettings"), "The transport; only plain TCP."),
         Key::new("mux", Form::Object("Mux"), "Several connections in one; only switched off."),
-        Key::new(
-            "sendThrough",
-            Form::Text,
-            "The local address of connections; only `0.0.0.0`, which means any.",
-        ),
+        Key::new("sendThrough", Form::Text, "The local address of connections; `0.0.0.0` and `::` mean any."),
         Key::new("proxySettings", Form::Any, "Another outbound to go through.")
             .only_off("chains of outbounds are not available in this version"),
         Key::new("targetStrategy", Form::Word(&["AsIs"]), "Who resolves names; only `AsIs`."),
@@ -52,8 +58,11 @@ pub(super) static FREEDOM: KeyTable = KeyTable {
             "Who resolves the name that is dialled: the system, or the `dns` section with these families.",
         )
         .alias(&["targetStrategy"]),
-        Key::new("redirect", Form::Text, "Dials this target instead.")
-            .only_off("connections go where the client asked"),
+        Key::new(
+            "redirect",
+            Form::Text,
+            "Dials this target instead: `HOST:PORT`, or `:PORT` for the client's host.",
+        ),
         Key::new("fragment", Form::Any, "Cuts the first bytes into pieces.")
             .only_off("it is not available in this version"),
         Key::new("noises", Form::Any, "Sends random datagrams first.")
@@ -94,8 +103,20 @@ pub(super) static RESPONSE: KeyTable = KeyTable {
     )],
 };
 
+pub(super) static LOOPBACK: KeyTable = KeyTable {
+    name: "LoopbackSettings",
+    path: "the settings of a `loopback` outbound",
+    doc: "Settings of an outbound with the protocol `loopback`, which sends connections through the rules again.",
+    keys: &[Key::new(
+        "inboundTag",
+        Form::Text,
+        "The inbound that `inboundTag` conditions see the second time.",
+    )],
+};
+
 #[derive(Clone, Copy)]
 enum Kind {
+    Loopback,
     Freedom,
     Blackhole,
     Socks,
@@ -103,7 +124,8 @@ enum Kind {
     LoadBalance,
 }
 
-const PROTOCOLS: [(&str, Kind); 7] = [
+const PROTOCOLS: [(&str, Kind); 8] = [
+    ("loopback", Kind::Loopback),
     ("freedom", Kind::Freedom),
     ("direct", Kind::Freedom),
     ("blackhole", Kind::Blackhole),
@@ -123,7 +145,6 @@ const FOREIGN: &[&str] = &[
     "shadowsocks2022",
     "wireguard",
     "dns",
-    "loopback",
     "hysteria",
     "hysteria2",
     "mtproto",
@@ -140,8 +161,9 @@ pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report
             None if index > 0 => names.nameless.push(object.span),
             Some(_) | None => {}
         }
+        let socket = read_socket(&object, report);
         if let Some(protocol) = read_protocol(&object, tag.as_ref(), names, report) {
-            outbounds.push(Outbound { tag, protocol, span: object.span });
+            outbounds.push(Outbound { tag, protocol, socket, span: object.span });
         }
         check_rest(&object, report);
     }
@@ -166,6 +188,7 @@ fn read_protocol(
         return None;
     };
     match kind {
+        Kind::Loopback => read_loopback(object, report),
         Kind::Freedom => Some(read_freedom(object, report)),
         Kind::Blackhole => Some(read_blackhole(object, report)),
         Kind::Socks => upstream::read_socks(object, report).map(OutboundProtocol::Socks),
@@ -179,13 +202,48 @@ fn read_protocol(
 
 fn read_freedom(object: &Object<'_>, report: &mut Report<'_>) -> OutboundProtocol {
     let settings = object.object("settings", &FREEDOM, report);
+    let redirect = settings.as_ref().and_then(|settings| read_redirect(settings, report));
     let strategy = settings.and_then(|settings| settings.text("domainStrategy", report));
     let mut choices = vec![("AsIs", FreedomResolve::AsIs)];
     choices.extend(FAMILIES.map(|(word, family)| (word, FreedomResolve::Use(family))));
     let resolve = strategy
         .filter(|written| !written.value.is_empty())
         .and_then(|written| choose("domainStrategy", written, &choices, report));
-    OutboundProtocol::Freedom { resolve: resolve.unwrap_or_default() }
+    OutboundProtocol::Freedom { resolve: resolve.unwrap_or_default(), redirect }
+}
+
+fn read_redirect(settings: &Object<'_>, report: &mut Report<'_>) -> Option<Redirect> {
+    let written = settings.text("redirect", report).filter(|written| !written.value.is_empty())?;
+    let (host, port) = written.value.rsplit_once(':').unwrap_or((written.value, ""));
+    let Some(port) = port.parse::<u16>().ok() else {
+        let message = format!("not a target to go to instead: {}", quote(written.value));
+        report.error(written.span, message).help("expected `HOST:PORT`, or `:PORT`");
+        return None;
+    };
+    let host = match host {
+        "" => None,
+        _ => Some(host::read(Spanned::new(host, written.span), report)?),
+    };
+    Some(Redirect { host, port: Some(port).filter(|&port| port > 0) })
+}
+
+fn read_loopback(object: &Object<'_>, report: &mut Report<'_>) -> Option<OutboundProtocol> {
+    let settings = object.object("settings", &LOOPBACK, report);
+    let tag = settings.as_ref().and_then(|settings| settings.text("inboundTag", report));
+    let Some(tag) = tag.filter(|tag| !tag.value.is_empty()) else {
+        let brace = Span { start: object.span.start, end: object.span.start + 1 };
+        report
+            .error(brace, "a `loopback` outbound needs an `inboundTag`")
+            .help("the rules see it the second time; add `\"settings\": {\"inboundTag\": \"…\"}`");
+        return None;
+    };
+    Some(OutboundProtocol::Loopback { inbound: Tag::from(tag.value) })
+}
+
+/// Reads what is set on the sockets of an outbound.
+fn read_socket(object: &Object<'_>, report: &mut Report<'_>) -> SocketOptions {
+    let send_through = sockopt::read_send_through(object, report);
+    SocketOptions { send_through, ..stream::read(object, report) }
 }
 
 fn read_blackhole(object: &Object<'_>, report: &mut Report<'_>) -> OutboundProtocol {
@@ -199,14 +257,7 @@ fn read_blackhole(object: &Object<'_>, report: &mut Report<'_>) -> OutboundProto
 
 /// Checks what is the same for every protocol, and not available in this version.
 fn check_rest(object: &Object<'_>, report: &mut Report<'_>) {
-    stream::check_stream(object, report);
     stream::check_mux(object, report);
-    if let Some(address) = object.text("sendThrough", report)
-        && !matches!(address.value, "" | "0.0.0.0")
-    {
-        let message = format!("sending from {} is not supported in this version", quote(address.value));
-        report.error(address.span, message).help("only `0.0.0.0`, which means any address");
-    }
     for name in ["targetStrategy", "domainStrategy"] {
         if let Some(strategy) = object.text(name, report) {
             check_strategy(name, strategy, report);

@@ -1,5 +1,7 @@
+use super::sockopt;
 use crate::{
     keys::{Form, Key, KeyTable},
+    model::SocketOptions,
     object::Object,
     report::{Report, quote},
 };
@@ -28,7 +30,7 @@ pub(super) static STREAM_SETTINGS: KeyTable = KeyTable {
     keys: &[
         Key::new("network", Form::Word(&["tcp", "raw"]), "The transport.").alias(&["method"]),
         Key::new("security", Form::Word(&["none"]), "The encryption of the transport."),
-        transport("sockopt"),
+        Key::new("sockopt", Form::Object("SocketOptions"), "What is set on sockets."),
         transport("tcpSettings"),
         transport("rawSettings"),
         transport("tlsSettings"),
@@ -95,9 +97,11 @@ pub(super) fn check_sniffing(inbound: &Object<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Accepts `streamSettings` that say plain TCP.
-pub(super) fn check_stream(endpoint: &Object<'_>, report: &mut Report<'_>) {
-    let Some(stream) = endpoint.object("streamSettings", &STREAM_SETTINGS, report) else { return };
+/// Reads what is set on sockets, from `streamSettings` that say plain TCP.
+pub(super) fn read(endpoint: &Object<'_>, report: &mut Report<'_>) -> SocketOptions {
+    let Some(stream) = endpoint.object("streamSettings", &STREAM_SETTINGS, report) else {
+        return SocketOptions::default();
+    };
     let parts = [
         ("network", ["tcp", "raw", ""], "the transport", "only `tcp` is available in this version"),
         ("security", ["none", "", ""], "the security", "only `none` is available in this version"),
@@ -110,6 +114,7 @@ pub(super) fn check_stream(endpoint: &Object<'_>, report: &mut Report<'_>) {
                 .help(help);
         }
     }
+    sockopt::read(&stream, report)
 }
 
 /// Accepts `allocate` that listens on all ports always.

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use waypost_config::model::{
-    AddressFamily, Config, DomainEntry, DomainStrategy, FreedomResolve, HostsAnswer, InboundProtocol,
-    LogLevel, OutboundProtocol, ProcessEntry, RuleTarget, UserEntry,
+    AddressFamily, ClientProtocol, Config, DomainEntry, DomainStrategy, FreedomResolve, HostsAnswer,
+    InboundProtocol, LogLevel, OutboundProtocol, ProcessEntry, RuleTarget, UserEntry,
 };
 use waypost_net::{Host, PortRange};
 
@@ -25,7 +25,8 @@ macro_rules! good {
 #[test]
 fn old_forms_come_first() {
     let config = good!("06-legacy");
-    let ports: Vec<u16> = config.inbounds.iter().map(|inbound| inbound.ports.first).collect();
+    let ports: Vec<u16> =
+        config.inbounds.iter().filter_map(|inbound| Some(inbound.listen.ports()?.first)).collect();
     assert_eq!(ports, [1080, 8080]);
     assert!(matches!(
         config.outbounds.first().map(|first| &first.protocol),
@@ -63,16 +64,20 @@ fn rules_of_the_old_wrapper_come_last() {
 fn whoever_listens_for_everybody_was_told_to() {
     let config = good!("09-open-on-purpose");
     let everywhere = IpAddr::from([0, 0, 0, 0]);
-    let listens: Vec<_> = config.inbounds.iter().map(|inbound| (inbound.protocol, inbound.listen)).collect();
+    let listens: Vec<_> = config
+        .inbounds
+        .iter()
+        .map(|inbound| (inbound.protocol.clone(), inbound.listen.ip().expect("an address")))
+        .collect();
     assert_eq!(
         listens,
         [
-            (InboundProtocol::Socks, everywhere),
-            (InboundProtocol::Http, everywhere),
-            (InboundProtocol::Mixed, IpAddr::from([0_u16; 8])),
+            (InboundProtocol::Client(ClientProtocol::Socks), everywhere),
+            (InboundProtocol::Client(ClientProtocol::Http), everywhere),
+            (InboundProtocol::Client(ClientProtocol::Mixed), IpAddr::from([0_u16; 8])),
         ]
     );
-    let ports: Vec<_> = config.inbounds.iter().map(|inbound| inbound.ports).collect();
+    let ports: Vec<_> = config.inbounds.iter().filter_map(|inbound| inbound.listen.ports()).collect();
     assert_eq!(ports.first(), Some(&PortRange { first: 1080, last: 1083 }));
     assert_eq!(ports.get(1), Some(&PortRange { first: 1234, last: 1234 }));
     let rule = config.routing.rules.first().expect("a rule");
@@ -84,7 +89,11 @@ fn an_open_inbound_without_address_listens_on_loopback() {
     let text = include_str!("../../../../testdata/config/warn/09-open-by-default.json");
     let config = config("open", text);
     assert!(
-        config.inbounds.iter().all(|inbound| inbound.listen.is_loopback() && inbound.accounts.is_empty())
+        config
+            .inbounds
+            .iter()
+            .all(|inbound| inbound.listen.ip().is_some_and(|ip| ip.is_loopback())
+                && inbound.accounts.is_empty())
     );
 }
 
@@ -112,7 +121,7 @@ fn hosts_keep_their_order_and_kinds() {
     assert_eq!(last.answer, HostsAnswer::Alias("router.home".parse().expect("a name")));
     assert!(matches!(
         config.outbounds.first().map(|first| &first.protocol),
-        Some(OutboundProtocol::Freedom { resolve: FreedomResolve::Use(AddressFamily::Any) })
+        Some(OutboundProtocol::Freedom { resolve: FreedomResolve::Use(AddressFamily::Any), redirect: None })
     ));
 }
 

@@ -11,7 +11,7 @@ use waypost_config::{
     Diagnostic,
     model::{
         self, BalancerStrategy, Config, HashAlgorithm, LoadBalance, LoadBalanceStrategy, OutboundProtocol,
-        ProxyServer,
+        ProxyServer, SocketOptions,
     },
 };
 use waypost_health::{CheckId, CheckSettings, MemberId, Monitor};
@@ -76,18 +76,29 @@ pub(super) struct Leaf {
 
 impl Leaf {
     /// What an outbound is; `None` for a group.
-    pub(super) fn new(tag: Option<Tag>, protocol: &OutboundProtocol) -> Option<Self> {
-        let (identity, networks) = match protocol {
-            OutboundProtocol::Freedom { resolve } => {
-                (format!("freedom|{resolve:?}").into_bytes(), Networks::ALL)
+    pub(super) fn new(tag: Option<Tag>, outbound: &model::Outbound) -> Option<Self> {
+        let (mut identity, networks) = match &outbound.protocol {
+            OutboundProtocol::Freedom { resolve, redirect } => {
+                let mut identity = format!("freedom|{resolve:?}");
+                if let Some(redirect) = redirect {
+                    identity.push_str(&format!("|{redirect:?}"));
+                }
+                (identity.into_bytes(), Networks::ALL)
             }
             OutboundProtocol::Blackhole { .. } => (b"blackhole".to_vec(), Networks::ALL),
+            OutboundProtocol::Loopback { inbound } => {
+                (format!("loopback|{inbound}").into_bytes(), Networks::ALL)
+            }
             OutboundProtocol::Socks(servers) => (servers_identity("socks", servers), Networks::ALL),
             OutboundProtocol::Http(servers) => {
                 (servers_identity("http", servers), Networks { tcp: true, udp: false })
             }
             OutboundProtocol::LoadBalance(_) => return None,
         };
+        let SocketOptions { send_through, mark, interface, .. } = &outbound.socket;
+        if send_through.is_some() || mark.is_some() || interface.is_some() {
+            identity.extend_from_slice(format!("|{send_through:?}|{mark:?}|{interface:?}").as_bytes());
+        }
         Some(Self { tag, identity: identity.into(), networks })
     }
 }

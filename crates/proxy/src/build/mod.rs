@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
     Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
-    model::{AddressFamily, Config, DomainEntry, HostsAnswer, OutboundProtocol},
+    model::{AddressFamily, Config, DomainEntry, HostsAnswer, InboundProtocol, OutboundProtocol},
 };
 use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
 use waypost_geosite::go_regexp;
@@ -130,15 +130,17 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
     let router = rules::router(config, source, &files, problems);
     let hosts = hosts(config, &files, problems);
     for inbound in &config.inbounds {
-        if let Err(error) = HandshakeSettings::try_new(inbound) {
+        if let InboundProtocol::Client(protocol) = inbound.protocol
+            && let Err(error) = HandshakeSettings::try_new(protocol, inbound)
+        {
             problems.push(failure(inbound.span, &error));
         }
     }
     let (mut outbounds, mut leaves) = (Vec::new(), Vec::new());
     for outbound in &config.outbounds {
         let tag = outbound.tag.as_ref().map(|tag| tag.value.clone());
-        let Some(leaf) = Leaf::new(tag.clone(), &outbound.protocol) else { continue };
-        match Dialer::try_new(&outbound.protocol) {
+        let Some(leaf) = Leaf::new(tag.clone(), outbound) else { continue };
+        match Dialer::try_new(&outbound.protocol, &outbound.socket) {
             Ok(dialer) => {
                 outbounds.push(Outbound { tag, dialer });
                 leaves.push(leaf);
@@ -155,6 +157,7 @@ fn default(config: &Config) -> Option<WayOut> {
         OutboundProtocol::LoadBalance(_) => WayOut::Group(GroupId::new(0)),
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Blackhole { .. }
+        | OutboundProtocol::Loopback { .. }
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_) => WayOut::Outbound(0),
     })

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -13,7 +12,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+use waypost_config::model::SocketOptions;
+
 use super::DialError;
+use crate::socket;
 
 /// When the next address is tried beside the one that has not answered (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -44,18 +46,27 @@ pub(super) fn order_addresses(prefer: &[IpAddr], addresses: &[IpAddr], port: u16
 }
 
 /// Connects to the first of `addresses` that answers; of several failures the first is told.
-pub(super) async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialError> {
+pub(super) async fn connect(
+    addresses: &[SocketAddr],
+    options: &SocketOptions,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
     match *addresses {
         [] => Err(DialError::NoAddress),
-        [address] => match timeout_at(deadline, open(address)).await {
+        [address] => match timeout_at(deadline, socket::connect(address, options)).await {
             Err(_elapsed) => Err(DialError::ConnectTimeout { address }),
-            Ok((_, opened)) => opened.map_err(|error| DialError::connect(address, &error)),
+            Ok(opened) => opened.map_err(|error| DialError::connect(address, &error)),
         },
-        [first, ref others @ ..] => race(first, others, deadline).await,
+        [first, ref others @ ..] => race(first, others, options, deadline).await,
     }
 }
 
-async fn race(first: SocketAddr, others: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialError> {
+async fn race(
+    first: SocketAddr,
+    others: &[SocketAddr],
+    options: &SocketOptions,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
     let mut left = others.iter().copied();
     let mut next = Some(first);
     let mut first_error = None;
@@ -63,7 +74,8 @@ async fn race(first: SocketAddr, others: &[SocketAddr], deadline: Instant) -> Re
     let mut attempts = JoinSet::new();
     loop {
         if let Some(address) = next.take() {
-            attempts.spawn(open(address));
+            let options = options.clone();
+            attempts.spawn(async move { (address, socket::connect(address, &options).await) });
         }
         let next_attempt = Instant::now() + ATTEMPT_DELAY;
         tokio::select! {
@@ -84,14 +96,6 @@ async fn race(first: SocketAddr, others: &[SocketAddr], deadline: Instant) -> Re
             }
         }
     }
-}
-
-async fn open(address: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
-    let opened = TcpStream::connect(address).await.and_then(|stream| {
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    });
-    (address, opened)
 }
 
 #[cfg(test)]

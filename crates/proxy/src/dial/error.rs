@@ -1,7 +1,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use waypost_dns::ResolveError;
-use waypost_net::Host;
+use waypost_net::{Host, Tag};
 use waypost_wire::{ClientError, DialFailure};
 
 /// Why there is no connection to the target.
@@ -94,10 +94,28 @@ pub enum DialError {
         /// Whether the client is to find an HTTP 403.
         http_response: bool,
     },
+    /// The outbound sends connections through the rules again, which it can do for the whole
+    /// connection only, not in place of another member.
+    #[error("the outbound is a loopback to the inbound `{inbound}`, which cannot stand in for another one")]
+    Loopback {
+        /// What the rules would see.
+        inbound: Tag,
+    },
+    /// What the configuration sets on the socket cannot be set.
+    #[error("no socket to `{address}`: {problem}")]
+    Socket {
+        /// The address.
+        address: SocketAddr,
+        /// What cannot be set, and why.
+        problem: Box<str>,
+    },
 }
 
 impl DialError {
     pub(crate) fn connect(address: SocketAddr, error: &io::Error) -> Self {
+        if error.raw_os_error().is_none() {
+            return Self::Socket { address, problem: error.to_string().into() };
+        }
         let kind = error.kind();
         // One variant per kind that a client can be told; the rest keeps the kind.
         if kind == io::ErrorKind::ConnectionRefused {
@@ -138,6 +156,8 @@ impl DialError {
             Self::Blackholed { .. } => DialFailure::NotAllowed,
             Self::Proxy { source, .. } => proxy_failure(source),
             Self::Connect { .. }
+            | Self::Socket { .. }
+            | Self::Loopback { .. }
             | Self::Lost { .. }
             | Self::HandshakeClosed { .. }
             | Self::CredentialsRejected { .. } => DialFailure::General,

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::{Instant, timeout_at};
-use waypost_config::model::ProxyServer;
+use waypost_config::model::{ProxyServer, SocketOptions};
 use waypost_dns::{Family, Resolver};
 use waypost_net::{Host, Target};
 use waypost_wire::{AccountsError, ClientError, Credentials, HttpConnectClient, Machine, Socks5Client};
@@ -30,6 +30,7 @@ pub(super) struct ProxyServers {
     protocol: ProxyProtocol,
     servers: Box<[Server]>,
     turn: AtomicUsize,
+    socket: SocketOptions,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,11 @@ struct Server {
 }
 
 impl ProxyServers {
-    pub(super) fn try_new(protocol: ProxyProtocol, servers: &[ProxyServer]) -> Result<Self, DialerError> {
+    pub(super) fn try_new(
+        protocol: ProxyProtocol,
+        servers: &[ProxyServer],
+        socket: &SocketOptions,
+    ) -> Result<Self, DialerError> {
         let server = |server: &ProxyServer| {
             let account = server.account.as_ref();
             let credentials =
@@ -57,7 +62,7 @@ impl ProxyServers {
         if servers.is_empty() {
             return Err(DialerError::NoServer);
         }
-        Ok(Self { protocol, servers, turn: AtomicUsize::new(0) })
+        Ok(Self { protocol, servers, turn: AtomicUsize::new(0), socket: socket.clone() })
     }
 
     /// Tries the servers one after the other, each dial beginning with another one. Each gets an equal
@@ -100,7 +105,7 @@ impl ProxyServers {
                 .await
                 .map_err(|_elapsed| DialError::ResolveTimeout)??,
         };
-        let stream = connect(&order_addresses(&[], &addresses, server.port), deadline).await?;
+        let stream = connect(&order_addresses(&[], &addresses, server.port), &self.socket, deadline).await?;
         let bound = bound(&stream)?;
         let mut stream = Stream::from(stream);
         let rest = match self.protocol {

@@ -7,8 +7,8 @@ use tokio::net::UnixStream;
 use waypost_net::Flow;
 use waypost_wire::DialFailure;
 
-use super::{Shared, Terms, carry_flow};
-use crate::{ClientStream, Stream};
+use super::{Shared, carry_flow};
+use crate::{ClientStream, Stream, Terms};
 
 /// Why a connection through the proxy itself did not come about.
 #[derive(Debug, thiserror::Error)]

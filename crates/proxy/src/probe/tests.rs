@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
-use waypost_config::model::{FreedomResolve, OutboundProtocol, ProxyServer};
+use waypost_config::model::{FreedomResolve, OutboundProtocol, ProxyServer, SocketOptions};
 use waypost_dns::Hosts;
 use waypost_testkit::{Behaviour, HttpOrigin, Socks5Node, refused_address};
 
@@ -19,12 +19,20 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
 fn freedom() -> Dialer {
-    Dialer::try_new(&OutboundProtocol::Freedom { resolve: FreedomResolve::AsIs }).unwrap()
+    Dialer::try_new(
+        &OutboundProtocol::Freedom { resolve: FreedomResolve::AsIs, redirect: None },
+        &SocketOptions::default(),
+    )
+    .unwrap()
 }
 
 fn through(node: &Socks5Node) -> Dialer {
     let (host, port) = (Host::from(node.address.ip()), node.address.port());
-    Dialer::try_new(&OutboundProtocol::Socks(vec![ProxyServer { host, port, account: None }])).unwrap()
+    Dialer::try_new(
+        &OutboundProtocol::Socks(vec![ProxyServer { host, port, account: None }]),
+        &SocketOptions::default(),
+    )
+    .unwrap()
 }
 
 fn spec(target: impl Into<Target>) -> ProbeTarget {

@@ -6,14 +6,21 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-/// Large enough that bulk transfers need few system calls; there is one buffer per thread.
-const SCRATCH_BYTES: usize = 64 * 1024;
+use super::pipe::Pipe;
+use crate::Stream;
 
-/// How often one direction reads in a row before the other one gets its turn. Both together stay
-/// within tokio's budget of 128 operations per poll, or the second would find nothing left of it.
-const MAX_ROUNDS: usize = 16;
+/// Large enough that transfers of middling size need few system calls; there is one buffer per thread.
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// From then on bytes are not copied any more: most connections carry less, and a pipe costs three
+/// system calls before it saves any.
+const SPLICE_AFTER: usize = 128 * 1024;
+
+/// How much a direction carries, and how often it reads, before others on this thread get their turn.
+const MAX_BYTES_PER_TURN: usize = 1 << 20;
+const MAX_ROUNDS_PER_TURN: usize = 16;
 
 thread_local! {
     /// Used within one poll only, so that no connection holds a buffer while it waits.
@@ -26,8 +33,13 @@ pub(super) struct Direction {
     /// What was read and is not written yet begins at `written`.
     kept: Vec<u8>,
     written: usize,
+    /// Held only while bytes move or are in it.
+    pipe: Option<Pipe>,
+    /// How much went through without a pipe.
+    copied: usize,
+    /// How much was carried since the last call of [`take_moved`](Self::take_moved).
+    moved: usize,
     source_ended: bool,
-    moved: bool,
     state: State,
 }
 
@@ -44,15 +56,34 @@ pub(super) enum State {
     SinkFailed(io::ErrorKind),
 }
 
+/// What a direction goes between, and how.
+pub(super) struct Course<'a> {
+    pub(super) source: &'a mut Stream,
+    pub(super) sink: &'a mut Stream,
+    pub(super) counter: &'a AtomicU64,
+    /// How much is read at once.
+    pub(super) buffer: usize,
+    /// Whether the other direction is over, so that the sink is closed anyway.
+    pub(super) is_last: bool,
+}
+
 impl Direction {
     /// `rest` is carried first.
     pub(super) fn new(rest: Vec<u8>) -> Self {
-        Self { kept: rest, written: 0, source_ended: false, moved: false, state: State::Open }
+        Self {
+            kept: rest,
+            written: 0,
+            pipe: None,
+            copied: 0,
+            moved: 0,
+            source_ended: false,
+            state: State::Open,
+        }
     }
 
     /// Whether a byte moved since the last call.
     pub(super) fn take_moved(&mut self) -> bool {
-        std::mem::take(&mut self.moved)
+        std::mem::take(&mut self.moved) > 0
     }
 
     /// Whether the sink has got everything and its end.
@@ -61,71 +92,89 @@ impl Direction {
     }
 
     /// Carries what can be carried; if the direction stays open, the task is woken when there is more.
-    pub(super) fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-        source: &mut (impl AsyncRead + Unpin),
-        sink: &mut (impl AsyncWrite + Unpin),
-        counter: &AtomicU64,
-    ) -> State {
-        for _ in 0..MAX_ROUNDS {
-            if self.state != State::Open {
-                return self.state;
-            }
-            let carried = match self.poll_kept(context, sink, counter) {
-                Poll::Ready(Ok(())) if self.source_ended => {
-                    Pin::new(&mut *sink).poll_shutdown(context).map(|shut| {
-                        // A sink that is gone needs no telling.
-                        let _told = shut;
-                        State::Closed
-                    })
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut course: Course<'_>) -> State {
+        if self.state != State::Open {
+            return self.state;
+        }
+        let before = self.moved;
+        for _ in 0..MAX_ROUNDS_PER_TURN {
+            match self.poll_round(context, &mut course) {
+                Poll::Ready(State::Open) => {}
+                Poll::Ready(over) => {
+                    self.state = over;
+                    self.release_pipe();
+                    return over;
                 }
-                Poll::Ready(Ok(())) => self.poll_carry(context, source, sink, counter),
-                Poll::Ready(Err(error)) => Poll::Ready(State::SinkFailed(error.kind())),
-                Poll::Pending => Poll::Pending,
-            };
-            match carried {
-                Poll::Ready(state) => self.state = state,
-                Poll::Pending => return self.state,
+                Poll::Pending => {
+                    self.release_pipe();
+                    return self.state;
+                }
+            }
+            if self.moved - before >= MAX_BYTES_PER_TURN {
+                break;
             }
         }
         context.waker().wake_by_ref();
         self.state
     }
 
-    /// Writes what is kept.
-    fn poll_kept(
-        &mut self,
-        context: &mut Context<'_>,
-        sink: &mut (impl AsyncWrite + Unpin),
-        counter: &AtomicU64,
-    ) -> Poll<io::Result<()>> {
+    /// Gives the pipe back unless something is in it.
+    fn release_pipe(&mut self) {
+        if let Some(pipe) = self.pipe.take_if(|pipe| pipe.is_empty() || self.state != State::Open) {
+            pipe.give_back();
+        }
+    }
+
+    /// Writes what is there to be written, or reads.
+    fn poll_round(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<State> {
+        if let Err(error) = ready!(self.poll_flush(context, course)) {
+            return Poll::Ready(State::SinkFailed(error.kind()));
+        }
+        if self.source_ended {
+            if !course.is_last {
+                // A sink that is gone needs no telling.
+                let _told = ready!(Pin::new(&mut *course.sink).poll_shutdown(context));
+            }
+            return Poll::Ready(State::Closed);
+        }
+        if self.copied < SPLICE_AFTER {
+            return self.poll_copy(context, course);
+        }
+        self.poll_fill_pipe(context, course)
+    }
+
+    /// Writes what is kept, and what is in the pipe.
+    fn poll_flush(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<io::Result<()>> {
         while let Some(left) = self.kept.get(self.written..).filter(|left| !left.is_empty()) {
-            let count = ready!(Pin::new(&mut *sink).poll_write(context, left))?;
+            let count = ready!(Pin::new(&mut *course.sink).poll_write(context, left))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += count;
-            self.moved = true;
-            counter.fetch_add(count as u64, Ordering::Relaxed);
+            self.note(count, course);
         }
         // Gives the memory back: most directions wait far longer than they carry.
         self.kept = Vec::new();
         self.written = 0;
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+            ready!(course.sink.poll_write_ready(context))?;
+            let sink = &*course.sink;
+            match sink.try_io(Interest::WRITABLE, || pipe.drain(sink)) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => self.note(count, course),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
         Poll::Ready(Ok(()))
     }
 
     /// Reads once and writes once; what the sink does not take is kept. Nothing is kept before.
-    fn poll_carry(
-        &mut self,
-        context: &mut Context<'_>,
-        source: &mut (impl AsyncRead + Unpin),
-        sink: &mut (impl AsyncWrite + Unpin),
-        counter: &AtomicU64,
-    ) -> Poll<State> {
+    fn poll_copy(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<State> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            if let Err(error) = ready!(Pin::new(source).poll_read(context, &mut buffer)) {
+            let end = course.buffer.min(scratch.len());
+            let mut buffer = ReadBuf::new(scratch.get_mut(..end).unwrap_or_default());
+            if let Err(error) = ready!(Pin::new(&mut *course.source).poll_read(context, &mut buffer)) {
                 return Poll::Ready(State::SourceFailed(error.kind()));
             }
             let read = buffer.filled();
@@ -133,15 +182,43 @@ impl Direction {
                 self.source_ended = true;
                 return Poll::Ready(State::Open);
             }
-            self.moved = true;
-            let count = match Pin::new(sink).poll_write(context, read) {
+            let count = match Pin::new(&mut *course.sink).poll_write(context, read) {
                 Poll::Ready(Ok(count)) => count,
                 Poll::Ready(Err(error)) => return Poll::Ready(State::SinkFailed(error.kind())),
                 Poll::Pending => 0,
             };
-            counter.fetch_add(count as u64, Ordering::Relaxed);
+            self.copied = self.copied.saturating_add(read.len());
+            self.note(count, course);
             self.kept.extend_from_slice(read.get(count..).unwrap_or_default());
             Poll::Ready(State::Open)
         })
+    }
+
+    /// Reads into the pipe, which is empty before.
+    fn poll_fill_pipe(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<State> {
+        loop {
+            if let Err(error) = ready!(course.source.poll_read_ready(context)) {
+                return Poll::Ready(State::SourceFailed(error.kind()));
+            }
+            let Some(pipe) = self.pipe.take().or_else(Pipe::take) else {
+                // Without descriptors it is copied, and tried again a while later.
+                self.copied = 0;
+                return Poll::Ready(State::Open);
+            };
+            let (pipe, source) = (self.pipe.insert(pipe), &*course.source);
+            match source.try_io(Interest::READABLE, || pipe.fill(source)) {
+                Ok(0) => self.source_ended = true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Poll::Ready(State::SourceFailed(error.kind())),
+            }
+            return Poll::Ready(State::Open);
+        }
+    }
+
+    /// Notes what has been written.
+    fn note(&mut self, count: usize, course: &Course<'_>) {
+        self.moved = self.moved.saturating_add(count);
+        course.counter.fetch_add(count as u64, Ordering::Relaxed);
     }
 }

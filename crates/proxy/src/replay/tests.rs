@@ -11,7 +11,7 @@ use waypost_testkit::tcp_pair;
 
 use super::*;
 use crate::{
-    DialError, relay,
+    DialError, Terms, relay,
     walk::{Ending, Pace, Patience},
 };
 
@@ -359,8 +359,10 @@ async fn a_client_that_closes_its_side_is_the_relays() {
     let (client, target) = fixture.carried(0).await;
     assert_eq!((fixture.up(), target.rest.len()), (GET.len() as u64, 0));
     // The relay finds the end again.
-    let relaying =
-        tokio::spawn(async move { relay(client, target, fixture.counters, LONG, fixture.close).await });
+    let relaying = tokio::spawn(async move {
+        relay(client, target, fixture.counters, &Terms { idle: LONG, ..Terms::default() }, fixture.close)
+            .await
+    });
     let mut rest = Vec::new();
     fixture.targets[0].read_to_end(&mut rest).await.unwrap();
     fixture.targets[0].write_all(b"the answer").await.unwrap();

@@ -10,7 +10,9 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
 };
-use waypost_config::model::{Account, AddressFamily, FreedomResolve, OutboundProtocol, ProxyServer};
+use waypost_config::model::{
+    Account, AddressFamily, FreedomResolve, OutboundProtocol, ProxyServer, SocketOptions,
+};
 use waypost_dns::{Answer, Hosts, LookupFuture, Pattern, Resolver, SystemLookup};
 use waypost_net::{Host, Secret, Target};
 use waypost_proxy::{DialError, Dialed, Dialer, Stream};
@@ -39,7 +41,8 @@ fn resolver(addresses: &[&str]) -> Resolver {
 }
 
 fn freedom(resolve: FreedomResolve) -> Dialer {
-    Dialer::try_new(&OutboundProtocol::Freedom { resolve }).unwrap()
+    Dialer::try_new(&OutboundProtocol::Freedom { resolve, redirect: None }, &SocketOptions::default())
+        .unwrap()
 }
 
 fn server(address: SocketAddr) -> ProxyServer {
@@ -48,7 +51,7 @@ fn server(address: SocketAddr) -> ProxyServer {
 
 pub(crate) fn socks(addresses: &[SocketAddr]) -> Dialer {
     let servers = addresses.iter().copied().map(server).collect();
-    Dialer::try_new(&OutboundProtocol::Socks(servers)).unwrap()
+    Dialer::try_new(&OutboundProtocol::Socks(servers), &SocketOptions::default()).unwrap()
 }
 
 fn tcp(dialed: &Dialed) -> &TcpStream {
@@ -168,7 +171,9 @@ async fn only_the_dns_section_knows_its_hosts() {
 #[tokio::test]
 async fn a_blackhole_says_how_it_wants_to_be_answered() {
     for http_response in [false, true] {
-        let dialer = Dialer::try_new(&OutboundProtocol::Blackhole { http_response }).unwrap();
+        let dialer =
+            Dialer::try_new(&OutboundProtocol::Blackhole { http_response }, &SocketOptions::default())
+                .unwrap();
         let error = dial(&dialer, "a:1", &resolver(&[]), LONG).await.unwrap_err();
         assert!(matches!(error, DialError::Blackholed { http_response: told } if told == http_response));
     }
@@ -247,7 +252,7 @@ async fn an_http_proxy_gets_a_connect_with_credentials() {
     });
     let account = Some(Account { user: "user".into(), password: Secret::new("pass") });
     let servers = vec![ProxyServer { account, ..server(address) }];
-    let dialer = Dialer::try_new(&OutboundProtocol::Http(servers)).unwrap();
+    let dialer = Dialer::try_new(&OutboundProtocol::Http(servers), &SocketOptions::default()).unwrap();
     let dialed = dial(&dialer, "a:1", &resolver(&[]), LONG).await.unwrap();
     assert_eq!(read_all(dialed).await, "hello");
     assert_eq!(

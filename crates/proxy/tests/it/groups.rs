@@ -56,7 +56,8 @@ impl Running {
     /// A tunnel to `target`, which stands as far as the proxy can tell.
     async fn tunnel(&self, target: SocketAddr) -> Result<TcpStream, u8> {
         let opening = async {
-            let mut stream = TcpStream::connect(self.proxy.addresses()[0].address).await.unwrap();
+            let mut stream =
+                TcpStream::connect(self.proxy.addresses()[0].address.ip().unwrap()).await.unwrap();
             let SocketAddr::V4(target) = target else { panic!("an IPv4 target") };
             let mut request = vec![5, 1, 0, 5, 1, 0, 1];
             request.extend_from_slice(&target.ip().octets());
@@ -182,7 +183,7 @@ async fn an_empty_pool_refuses_at_once_after_asking_and_serves_as_soon_as_somebo
 async fn a_client_that_goes_away_ends_its_dials() {
     let behaviours = [Behaviour::HangAfterAccept; 2];
     let running = Running::start(&behaviours, json!({"dial": {"hedge_delay": "10ms"}})).await;
-    let mut stream = TcpStream::connect(running.proxy.addresses()[0].address).await.unwrap();
+    let mut stream = TcpStream::connect(running.proxy.addresses()[0].address.ip().unwrap()).await.unwrap();
     stream.write_all(&[5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 80]).await.unwrap();
     until(|| running.nodes.iter().map(Socks5Node::accepted).sum::<usize>() >= 4).await;
     drop(stream);

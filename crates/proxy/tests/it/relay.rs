@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, advance},
 };
 use tokio_util::sync::CancellationToken;
-use waypost_proxy::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, relay};
+use waypost_proxy::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, Terms, relay};
 use waypost_testkit::tcp_pair;
 
 /// A relay with both its ends in the test's hands.
@@ -33,7 +33,7 @@ async fn start(client_rest: &[u8], target_rest: &[u8]) -> Fixture {
     let target_side = Side { stream: target_side.into(), rest: target_rest.to_vec() };
     let relay = tokio::spawn({
         let (counters, close) = (counters.clone(), close.clone());
-        async move { relay(client_side, target_side, &counters, DEFAULT_IDLE_TIMEOUT, &close).await }
+        async move { relay(client_side, target_side, &counters, &Terms::default(), &close).await }
     });
     Fixture { client, target, counters, close, relay }
 }
@@ -187,7 +187,7 @@ async fn a_target_that_is_gone_after_it_closed_is_noticed() {
 async fn an_idle_relay_holds_no_buffer() {
     let (client, target) = tcp_pair().await;
     let side = |stream| Side { stream, rest: Vec::new() };
-    let (counters, close) = (Counters::default(), CancellationToken::new());
-    let future = relay(side(client.into()), side(target.into()), &counters, DEFAULT_IDLE_TIMEOUT, &close);
+    let (counters, close, terms) = (Counters::default(), CancellationToken::new(), Terms::default());
+    let future = relay(side(client.into()), side(target.into()), &counters, &terms, &close);
     assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
 }

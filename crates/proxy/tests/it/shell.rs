@@ -13,10 +13,10 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use waypost_config::model::{FreedomResolve, OutboundProtocol};
+use waypost_config::model::{ClientProtocol, FreedomResolve, OutboundProtocol, SocketOptions};
 use waypost_dns::{Hosts, Resolver};
 use waypost_proxy::{
-    Counters, DEFAULT_IDLE_TIMEOUT, DialError, Dialer, HandshakeSettings, Side, accept_client, bind, relay,
+    Counters, DialError, Dialer, HandshakeSettings, Side, Stream, Terms, accept_client, bind, relay,
 };
 use waypost_testkit::{Behaviour, EchoServer, HttpOrigin, Socks5Node, refused_address};
 use waypost_wire::{ClientError, Socks5Reply};
@@ -26,15 +26,19 @@ use crate::{dial::socks, listener::inbound};
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn freedom() -> Dialer {
-    Dialer::try_new(&OutboundProtocol::Freedom { resolve: FreedomResolve::AsIs }).unwrap()
+    Dialer::try_new(
+        &OutboundProtocol::Freedom { resolve: FreedomResolve::AsIs, redirect: None },
+        &SocketOptions::default(),
+    )
+    .unwrap()
 }
 
 /// A proxy for one client after the other; ends with the runtime.
 fn start_proxy(dialer: Dialer) -> (SocketAddr, JoinHandle<()>) {
     let inbound = inbound(IpAddr::from(Ipv4Addr::LOCALHOST), 0, 0);
-    let listener = bind(&inbound).unwrap().remove(0);
-    let settings = HandshakeSettings::try_new(&inbound).unwrap();
-    let address = listener.address();
+    let listener = bind(&inbound, 1).unwrap().remove(0).remove(0).listen().unwrap();
+    let settings = HandshakeSettings::try_new(ClientProtocol::Mixed, &inbound).unwrap();
+    let address = listener.address().ip().unwrap();
     let dialer = Arc::new(dialer);
     let serving = tokio::spawn(async move {
         loop {
@@ -45,7 +49,7 @@ fn start_proxy(dialer: Dialer) -> (SocketAddr, JoinHandle<()>) {
     (address, serving)
 }
 
-async fn serve(stream: TcpStream, settings: HandshakeSettings, dialer: Arc<Dialer>) {
+async fn serve(stream: Stream, settings: HandshakeSettings, dialer: Arc<Dialer>) {
     let accepted = accept_client(stream, &settings).await.unwrap();
     let resolver = Resolver::new(Hosts::default());
     match dialer.dial(&accepted.target, &[], &resolver, Instant::now() + LIMIT).await {
@@ -56,7 +60,7 @@ async fn serve(stream: TcpStream, settings: HandshakeSettings, dialer: Arc<Diale
             let client = Side { stream, rest };
             let target = Side { stream: dialed.stream, rest: dialed.rest };
             let close = CancellationToken::new();
-            relay(client, target, &Counters::default(), DEFAULT_IDLE_TIMEOUT, &close).await;
+            relay(client, target, &Counters::default(), &Terms::default(), &close).await;
         }
     }
 }

@@ -1,5 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use waypost_config::model::{OutboundProtocol, ProxyServer};
+use waypost_config::model::{OutboundProtocol, ProxyServer, SocketOptions};
 use waypost_dns::{Hosts, Resolver};
 use waypost_net::{Host, Target};
 use waypost_testkit::{Behaviour, HttpOrigin, Socks5Node};
@@ -9,7 +9,7 @@ use super::{
     GET, Instant, LONG, POST, Pace, Patience, ReplayTerms, Replays, Side, Walk, WalkEnd, first_answer, relay,
     tcp_pair,
 };
-use crate::Dialer;
+use crate::{Dialer, Terms};
 
 /// A plan over SOCKS servers.
 struct Members {
@@ -63,7 +63,7 @@ async fn ask(nodes: &[&Socks5Node], origin: &HttpOrigin, delay: Duration, reques
     let dialer = |node: &&Socks5Node| {
         let server =
             ProxyServer { host: Host::from(node.address.ip()), port: node.address.port(), account: None };
-        Dialer::try_new(&OutboundProtocol::Socks(vec![server])).unwrap()
+        Dialer::try_new(&OutboundProtocol::Socks(vec![server]), &SocketOptions::default()).unwrap()
     };
     let dialers = nodes.iter().map(dialer).collect();
     let resolver = Resolver::new(Hosts::default());
@@ -77,7 +77,7 @@ async fn ask(nodes: &[&Socks5Node], origin: &HttpOrigin, delay: Duration, reques
         let terms = ReplayTerms { abreast: 3, limit: LONG, idle: LONG, counters: &counters, close: &close };
         match first_answer(client, (number, dialed), walk, &terms).await {
             FirstAnswer::Carry { client, target, .. } => {
-                relay(client, target, &counters, LONG, &close).await;
+                relay(client, target, &counters, &Terms { idle: LONG, ..Terms::default() }, &close).await;
             }
             FirstAnswer::Ended(_) => {}
         }
