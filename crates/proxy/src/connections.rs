@@ -13,10 +13,9 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 use waypost_net::{Network, Tag, Target};
 
-use crate::{AttemptRecord, Counters};
+use crate::{AttemptRecord, Conduit};
 
 /// Enough that the workers of a large machine seldom meet at one lock.
 const SHARDS: usize = 16;
@@ -49,7 +48,7 @@ pub struct Path {
     pub outbound: Option<Tag>,
     /// The way to that outbound: the groups passed, outermost first.
     pub chain: Vec<Tag>,
-    /// What was tried, in order.
+    /// What was tried, in order; nothing if there was nobody to choose from.
     pub attempts: Vec<AttemptRecord>,
 }
 
@@ -62,10 +61,8 @@ pub struct Connection {
     pub start: Instant,
     /// What is known of it.
     pub info: ConnectionInfo,
-    /// Bytes so far.
-    pub counters: Arc<Counters>,
-    /// Cancelled to close it.
-    pub close: CancellationToken,
+    /// Its bytes so far, and the way to close it.
+    pub conduit: Conduit,
     path: Mutex<Path>,
 }
 
@@ -99,8 +96,7 @@ impl Connections {
             id,
             start: Instant::now(),
             info,
-            counters: Arc::new(Counters::default()),
-            close: CancellationToken::new(),
+            conduit: Conduit::default(),
             path: Mutex::new(path),
         });
         self.0.live.fetch_add(1, Ordering::AcqRel);
@@ -138,7 +134,7 @@ impl Connections {
         let shard = self.shard(id).lock();
         match shard.iter().find(|(_, connection)| connection.id == id) {
             Some((_, connection)) => {
-                connection.close.cancel();
+                connection.conduit.close.cancel();
                 true
             }
             None => false,
@@ -149,7 +145,7 @@ impl Connections {
     pub fn close_all(&self) -> usize {
         let all = self.snapshot();
         for connection in &all {
-            connection.close.cancel();
+            connection.conduit.close.cancel();
         }
         all.len()
     }
@@ -166,7 +162,7 @@ impl Connections {
             path.chain.iter().any(|tag| tag.as_str() == group)
                 && behind.next().is_some_and(|member| members.contains(member))
         });
-        concerned.map(|connection| connection.close.cancel()).count()
+        concerned.map(|connection| connection.conduit.close.cancel()).count()
     }
 
     /// Waits until there is no connection; `false` if there still are some at `deadline`.
@@ -208,6 +204,12 @@ impl Connection {
 
     pub(crate) fn set_path(&self, path: Path) {
         *self.path.lock() = path;
+    }
+}
+
+impl AsRef<Conduit> for ConnectionGuard {
+    fn as_ref(&self) -> &Conduit {
+        &self.connection.conduit
     }
 }
 
@@ -262,7 +264,8 @@ mod tests {
         ];
         let guards = paths.map(|path| table.insert(info(), path));
         assert_eq!(table.close_through("g", &[Tag::from("a"), Tag::from("inner")]), 2);
-        let closed: Vec<bool> = guards.iter().map(|guard| guard.connection().close.is_cancelled()).collect();
+        let closed: Vec<bool> =
+            guards.iter().map(|guard| guard.connection().conduit.close.is_cancelled()).collect();
         assert_eq!(closed, [true, false, false, true, false]);
         guards[1].connection().set_path(through(&["g"], "a"));
         assert_eq!(guards[1].connection().path().outbound.as_deref(), Some("a"));
@@ -284,7 +287,7 @@ mod tests {
     async fn one_or_all_are_asked_to_close() {
         let table = Connections::default();
         let guards: Vec<_> = (0..3).map(|_| table.insert(info(), Path::default())).collect();
-        let closed = || guards.iter().filter(|guard| guard.connection().close.is_cancelled()).count();
+        let closed = || guards.iter().filter(|guard| guard.connection().conduit.close.is_cancelled()).count();
         assert!(table.close(guards[1].connection().id));
         assert!(!table.close(ConnectionId(99)));
         assert_eq!(closed(), 1);

@@ -6,7 +6,10 @@ mod servers;
 
 use std::net::{IpAddr, SocketAddr};
 
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use waypost_config::model::{AddressFamily, FreedomResolve, OutboundProtocol, Redirect, SocketOptions};
 use waypost_dns::{Family, ResolveError, Resolver};
 use waypost_net::{DomainName, Host, Tag, Target};
@@ -106,15 +109,20 @@ impl Dialer {
                 let (host, port) = redirected(target, redirect.as_ref());
                 // What the rule looked up is the client's target, not the other one.
                 let prefer = if *host == target.host { prefer } else { &[] };
-                let addresses = freedom_addresses(host, prefer, *resolve, resolver);
-                let addresses = tokio::time::timeout_at(deadline, addresses);
-                let addresses = addresses.await.map_err(|_elapsed| DialError::ResolveTimeout)??;
+                let addresses = match host {
+                    Host::Ip(address) => vec![*address],
+                    Host::Domain(name) => {
+                        let addresses = Box::pin(freedom_addresses(name, prefer, *resolve, resolver));
+                        let found = timeout_at(deadline, addresses).await;
+                        found.map_err(|_elapsed| DialError::ResolveTimeout)??
+                    }
+                };
                 let stream = connect(&order_addresses(prefer, &addresses, port), socket, deadline).await?;
                 Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() })
             }
             Kind::Loopback { inbound } => Err(DialError::Loopback { inbound: inbound.clone() }),
             Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
-            Kind::Proxy(servers) => servers.dial(target, resolver, deadline).await,
+            Kind::Proxy(servers) => Box::pin(servers.dial(target, resolver, deadline)).await,
         }
     }
 }
@@ -132,17 +140,13 @@ fn bound(stream: &TcpStream) -> Result<SocketAddr, DialError> {
     stream.local_addr().map_err(|error| DialError::Lost { kind: error.kind() })
 }
 
-/// The addresses of `host`, those in `prefer` that are wanted among them.
+/// The addresses of `name`, those in `prefer` that are wanted among them.
 async fn freedom_addresses(
-    host: &Host,
+    name: &DomainName,
     prefer: &[IpAddr],
     resolve: FreedomResolve,
     resolver: &Resolver,
 ) -> Result<Vec<IpAddr>, ResolveError> {
-    let name = match host {
-        Host::Ip(address) => return Ok(vec![*address]),
-        Host::Domain(name) => name,
-    };
     let (found, family) = match resolve {
         FreedomResolve::AsIs => (resolver.resolve_by_system(name, Family::Any).await, Family::Any),
         FreedomResolve::Use(family) => resolve_in(resolver, name, family).await,

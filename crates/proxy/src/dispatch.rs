@@ -2,7 +2,7 @@
 
 pub(crate) mod internal;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
     task::spawn_blocking,
@@ -15,17 +15,15 @@ use waypost_router::{Decision, Question, Step};
 use waypost_wire::DialFailure;
 
 use crate::{
-    ClientStream, ConnectionGuard, ConnectionInfo, DialError, Dialed, Path, RelayEnd, Side, Terms,
+    ClientStream, ConnectionGuard, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd, Side, Terms,
     chain::Chain,
     dials::Dials,
     engine::Core,
     health::{Health, LiveGuard},
     process::find_process,
-    relay,
-    relay::EndReason,
     replay::{FirstAnswer, ReplayTerms, first_answer},
     snapshot::{NoRoute, Route, Snapshot, Why},
-    walk::{Pace, Walk, WalkEnd},
+    walk::{Attempts as _, Pace, Walk, WalkEnd},
 };
 
 /// How long a rule waits for the addresses of a name.
@@ -52,34 +50,32 @@ impl<'a> Shared<'a> {
 pub(crate) async fn carry_flow(shared: Shared<'_>, client: ClientStream, flow: Flow, terms: Terms) {
     // What it takes to get here is far more than what the relay needs, and the relay is what lasts.
     if let Some(standing) = Box::pin(establish(shared, client, flow, terms)).await {
-        standing.carry(terms).await;
+        standing.carry().await;
     }
 }
 
 /// A connection with both its ends.
-struct Standing {
-    guard: ConnectionGuard,
+#[derive(Debug)]
+pub(crate) struct Standing {
+    relay: Pin<Box<Relay<ConnectionGuard>>>,
     live: LiveGuard,
-    client: Side,
-    target: Side,
     /// What the log says of it, if it says anything.
     remark: Option<Box<Remark>>,
 }
 
 impl Standing {
-    async fn carry(self, terms: Terms) {
-        let Self { guard, live, client, target, remark } = self;
-        let connection = guard.connection();
-        let end = relay(client, target, &connection.counters, &terms, &connection.close).await;
-        drop(live);
-        if let Some(remark) = remark {
-            remark.log(&guard, end);
+    /// Carries bytes until the connection ends.
+    pub(crate) async fn carry(mut self) {
+        let end = self.relay.as_mut().await;
+        drop(self.live);
+        if let Some(remark) = self.remark {
+            remark.log(self.relay.conduit(), end);
         }
     }
 }
 
 /// Decides and dials, until a target has answered or the relay can wait for that.
-async fn establish(
+pub(crate) async fn establish(
     shared: Shared<'_>,
     client: ClientStream,
     mut flow: Flow,
@@ -112,7 +108,11 @@ async fn establish(
         return None;
     };
     let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health(), begin);
-    dial(shared, client, &dials, rule, terms).await
+    if dials.route.group.is_some() {
+        Box::pin(dial_group(shared, client, &dials, rule, terms)).await
+    } else {
+        dial_single(shared, client, &dials, rule, terms).await
+    }
 }
 
 /// Runs a decision to its end, finding out what it asks for.
@@ -178,25 +178,50 @@ pub(crate) async fn route<'s>(
     }
 }
 
-/// Dials, and tells the client if that fails.
-async fn dial(
+/// Dials the only outbound of a route.
+async fn dial_single(
     shared: Shared<'_>,
     client: ClientStream,
     dials: &Dials<'_, '_>,
     rule: Arc<str>,
     terms: Terms,
 ) -> Option<Standing> {
-    let (flow, pace) = (dials.flow, dials.pace());
-    let deadline = dials.begin + pace.total_timeout;
-    let mut walk = Walk::new(dials, Pace { abreast: pace.max_in_flight.get().into(), deadline });
-    let walked = tokio::select! {
-        walked = walk.next() => walked,
-        () = client.gone() => {
-            debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, "the client went away");
+    let dialled = tokio::select! {
+        biased;
+        dialled = dials.attempt(0) => dialled,
+        () = client.gone() => return log_gone(dials.flow),
+    };
+    let dialed = match dialled {
+        Ok(dialed) => dialed,
+        Err(error) => {
+            Box::pin(refuse(client, dials, &rule, (0, error))).await;
             return None;
         }
     };
-    let (number, error) = match walked {
+    let (guard, live) = enter(shared, dials, rule, 0);
+    let client = greet(client, &dialed, &guard).await?;
+    let target = Side { stream: dialed.stream, rest: dialed.rest };
+    let remark = Remark::new(dials, 0);
+    Some(Standing { relay: Box::pin(Relay::new(client, target, &terms, guard)), live, remark })
+}
+
+/// Dials the members of a group, and waits for a first answer if another one could bring it.
+async fn dial_group(
+    shared: Shared<'_>,
+    client: ClientStream,
+    dials: &Dials<'_, '_>,
+    rule: Arc<str>,
+    terms: Terms,
+) -> Option<Standing> {
+    let pace = dials.pace();
+    let deadline = dials.begin + pace.total_timeout;
+    let mut walk = Walk::new(dials, Pace { abreast: pace.max_in_flight.get().into(), deadline });
+    let walked = tokio::select! {
+        biased;
+        walked = walk.next() => walked,
+        () = client.gone() => return log_gone(dials.flow),
+    };
+    let failed = match walked {
         WalkEnd::Reached(number, dialed) => {
             return converse(shared, client, rule, (number, dialed), walk, terms).await;
         }
@@ -204,9 +229,25 @@ async fn dial(
         WalkEnd::TooLate(number) => (number, DialError::TooLate { limit: pace.total_timeout }),
         WalkEnd::NoneLeft => (0, DialError::NoAddress),
     };
-    let attempt = dials.route.attempt(number);
+    refuse(client, dials, &rule, failed).await;
+    None
+}
+
+fn log_gone(flow: &Flow) -> Option<Standing> {
+    debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, "the client went away");
+    None
+}
+
+/// Tells a client that there is no connection.
+async fn refuse(
+    client: ClientStream,
+    dials: &Dials<'_, '_>,
+    rule: &str,
+    (number, error): (usize, DialError),
+) {
+    let (flow, attempt) = (dials.flow, dials.route.attempt(number));
     debug!(
-        inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule,
+        inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule,
         outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
         attempts = %Tried(dials), "not connected"
     );
@@ -215,20 +256,15 @@ async fn dial(
     } else {
         client.answer_failure(error.failure()).await;
     }
-    None
 }
 
-/// Enters the connection, answers the client, and waits for a first answer if another member could
-/// bring it.
-async fn converse(
+/// Enters a connection in the table, and among those of its outbound.
+fn enter(
     shared: Shared<'_>,
-    client: ClientStream,
+    dials: &Dials<'_, '_>,
     rule: Arc<str>,
-    (number, dialed): (usize, Dialed),
-    walk: Walk<'_, Dials<'_, '_>>,
-    terms: Terms,
-) -> Option<Standing> {
-    let dials = walk.attempts();
+    number: usize,
+) -> (ConnectionGuard, LiveGuard) {
     let flow = dials.flow;
     let info = ConnectionInfo {
         network: flow.network,
@@ -239,24 +275,40 @@ async fn converse(
         rule,
     };
     let guard = shared.core.connections.insert(info, path(dials, number));
-    let connection = guard.connection();
-    let mut live = shared.health().carry(dials.route.attempt(number).member);
-    let (stream, rest) = match client.answer_success(dialed.bound).await {
-        Ok(client) => client,
+    (guard, shared.health().carry(dials.route.attempt(number).member))
+}
+
+/// Tells a client that its connection stands.
+async fn greet(client: ClientStream, dialed: &Dialed, guard: &ConnectionGuard) -> Option<Side> {
+    match client.answer_success(dialed.bound).await {
+        Ok((stream, rest)) => Some(Side { stream, rest }),
         Err(error) => {
-            debug!(id = connection.id.0, %error, "the client was gone before the connection stood");
-            return None;
+            let id = guard.connection().id.0;
+            debug!(id, %error, "the client was gone before the connection stood");
+            None
         }
-    };
-    let client = Side { stream, rest };
+    }
+}
+
+/// Waits for a first answer.
+async fn converse(
+    shared: Shared<'_>,
+    client: ClientStream,
+    rule: Arc<str>,
+    (number, dialed): (usize, Dialed),
+    walk: Walk<'_, Dials<'_, '_>>,
+    terms: Terms,
+) -> Option<Standing> {
+    let dials = walk.attempts();
+    let (guard, mut live) = enter(shared, dials, rule, number);
+    let client = greet(client, &dialed, &guard).await?;
     let pace = dials.pace();
-    let answered = if pace.first_flight_replay && dials.route.group.is_some() {
+    let answered = if pace.first_flight_replay {
         let terms = ReplayTerms {
             abreast: pace.max_in_flight.get().into(),
             limit: pace.total_timeout,
             idle: terms.idle,
-            counters: &connection.counters,
-            close: &connection.close,
+            conduit: guard.as_ref(),
         };
         first_answer(client, (number, dialed), walk, &terms).await
     } else {
@@ -267,7 +319,8 @@ async fn converse(
         FirstAnswer::Ended(reason) => {
             drop(live);
             if let Some(remark) = Remark::new(dials, number) {
-                remark.log(&guard, relay_end(&guard, reason));
+                let (up, down) = guard.as_ref().counters.totals();
+                remark.log(&guard, RelayEnd { up, down, reason });
             }
             None
         }
@@ -275,11 +328,9 @@ async fn converse(
             if carrier != number {
                 live = shared.health().carry(dials.route.attempt(carrier).member);
             }
-            if dials.route.group.is_some() {
-                connection.set_path(path(dials, carrier));
-            }
+            guard.connection().set_path(path(dials, carrier));
             let remark = Remark::new(dials, carrier);
-            Some(Standing { guard, live, client, target, remark })
+            Some(Standing { relay: Box::pin(Relay::new(client, target, &terms, guard)), live, remark })
         }
     }
 }
@@ -289,13 +340,9 @@ fn path(dials: &Dials<'_, '_>, number: usize) -> Path {
     Path { outbound: attempt.outbound.tag.clone(), chain: attempt.chain.clone(), attempts: dials.records() }
 }
 
-fn relay_end(guard: &ConnectionGuard, reason: EndReason) -> RelayEnd {
-    let (up, down) = guard.connection().counters.totals();
-    RelayEnd { up, down, reason }
-}
-
 /// What the log says of a connection besides what the table knows.
-struct Remark {
+#[derive(Debug)]
+pub(crate) struct Remark {
     group: Option<Tag>,
     key: Option<Box<str>>,
     outbound: Option<Tag>,

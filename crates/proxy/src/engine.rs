@@ -203,9 +203,14 @@ impl Acceptor {
         let (core, inbound) = (self.core.clone(), self.inbound.clone());
         let placed = self.workers.place(self.index);
         let served = async move |stream: Stream| {
-            let snapshot = core.snapshot.load_full();
-            let shared = Shared { core: &core, snapshot: &snapshot };
-            serve(&inbound, stream, ends, shared).await;
+            // What it takes to stand is far more than what lasts.
+            let standing = Box::pin(async move {
+                let snapshot = core.snapshot.load_full();
+                serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
+            });
+            if let Some(standing) = standing.await {
+                standing.carry().await;
+            }
             drop(permits);
         };
         if placed.index() == self.index {

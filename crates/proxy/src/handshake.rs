@@ -1,5 +1,6 @@
 use std::{
     borrow::Cow,
+    future::poll_fn,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -163,7 +164,7 @@ impl ClientStream {
     /// Waits until the client has gone away; for ever if it has not. One that has sent something for
     /// the target may have closed its side only.
     pub(crate) async fn gone(&self) {
-        match self.stream.peek_end().await {
+        match poll_fn(|context| self.stream.poll_peek_end(context)).await {
             // Closed or failed: nobody waits for the answer.
             Ok(true) if self.rest.is_empty() => {}
             Err(_failed) => {}

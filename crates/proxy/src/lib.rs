@@ -6,6 +6,7 @@
 mod attempts;
 pub mod build;
 mod chain;
+mod conduit;
 mod connections;
 mod dial;
 mod dials;
@@ -34,6 +35,7 @@ mod wire_io;
 mod workers;
 
 pub use attempts::{AttemptEnd, AttemptRecord};
+pub use conduit::{CloseSignal, Conduit, Counters};
 pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections, Path};
 pub use dial::{DialError, Dialed, Dialer, DialerError};
 pub use engine::{ListenAddress, Proxy, StartError};
@@ -42,7 +44,7 @@ pub use handshake::{
 };
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundAddress, BoundListener, Listener, bind};
-pub use relay::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, Terms, relay};
+pub use relay::{DEFAULT_IDLE_TIMEOUT, EndReason, Relay, RelayEnd, Side, Terms};
 pub use reports::{GroupReport, MemberReport};
 pub use serve::Ends;
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};

@@ -108,22 +108,28 @@ pub fn bind(inbound: &Inbound, copies: usize) -> Result<Vec<Vec<BoundListener>>,
 
 impl BoundListener {
     fn bind(ip: IpAddr, port: u16, copies: usize, options: &SocketOptions) -> Result<Vec<Self>, BindError> {
-        let bind = |address: SocketAddr, shares: bool| {
-            let failed = |source| BindError::Socket { address: BoundAddress::Ip(address), source };
-            let bound = listen(address, shares, options).and_then(|socket| {
-                let address = socket.local_addr()?.as_socket().unwrap_or(address);
-                Ok(Self { socket, address: BoundAddress::Ip(address) })
-            });
-            bound.map_err(failed)
+        let address = SocketAddr::new(ip, port);
+        let failed = |source| BindError::Socket { address: BoundAddress::Ip(address), source };
+        let shares = copies > 1;
+        let bound_to = |address: SocketAddr| -> io::Result<(Socket, SocketAddr)> {
+            let socket = bind_port(address, shares, options)?;
+            let address = socket.local_addr()?.as_socket().unwrap_or(address);
+            Ok((socket, address))
         };
-        // Sockets that share would share with another program, too, which nobody would notice.
-        let first = bind(SocketAddr::new(ip, port), false)?;
-        if copies == 1 {
-            return Ok(vec![first]);
-        }
-        let port = first.address.ip().map_or(port, |address| address.port());
-        drop(first);
-        (0..copies).map(|_| bind(SocketAddr::new(ip, port), true)).collect()
+        let listen = |(socket, address): (Socket, SocketAddr)| {
+            socket.listen(BACKLOG)?;
+            Ok(Self { socket, address: BoundAddress::Ip(address) })
+        };
+        let all = || -> io::Result<Vec<Self>> {
+            if shares {
+                // Sockets that share would share with another program, too, which nobody would notice.
+                bind_port(address, false, options)?;
+            }
+            let first = bound_to(address)?;
+            let others = (1..copies).map(|_| bound_to(first.1)).collect::<io::Result<Vec<_>>>()?;
+            std::iter::once(first).chain(others).map(listen).collect()
+        };
+        all().map_err(failed)
     }
 
     fn bind_unix(path: &str, mode: Option<u32>) -> Result<Self, BindError> {
@@ -238,7 +244,7 @@ impl Listener {
     }
 }
 
-fn listen(address: SocketAddr, shares: bool, options: &SocketOptions) -> io::Result<Socket> {
+fn bind_port(address: SocketAddr, shares: bool, options: &SocketOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shares)?;
@@ -247,7 +253,6 @@ fn listen(address: SocketAddr, shares: bool, options: &SocketOptions) -> io::Res
     socket.set_tcp_nodelay(true)?;
     apply(SockRef::from(&socket.as_fd()), options)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket)
 }
 

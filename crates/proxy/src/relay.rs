@@ -4,20 +4,18 @@ mod direction;
 mod pipe;
 
 use std::{
-    future::poll_fn,
     io,
-    pin::pin,
-    sync::atomic::{AtomicU64, Ordering},
-    task::Poll,
+    pin::Pin,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 use waypost_config::model::Policy;
 
 use self::direction::{Course, Direction, State};
-use crate::Stream;
+use crate::{Conduit, Stream};
 
 /// Less would cost a system call for every segment.
 const MIN_BUFFER_BYTES: usize = 4096;
@@ -72,23 +70,6 @@ impl Terms {
 /// How often a half-closed relay asks its sockets whether they still stand.
 const HALF_CLOSED_CHECK: Duration = Duration::from_secs(10);
 
-/// Bytes carried so far; a byte counts when it is written to the receiver's socket.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// From the client to the target.
-    pub up: AtomicU64,
-    /// From the target to the client.
-    pub down: AtomicU64,
-}
-
-impl Counters {
-    /// Bytes up and bytes down.
-    #[must_use]
-    pub fn totals(&self) -> (u64, u64) {
-        (self.up.load(Ordering::Relaxed), self.down.load(Ordering::Relaxed))
-    }
-}
-
 /// One end of a relay.
 #[derive(Debug)]
 pub struct Side {
@@ -126,88 +107,105 @@ pub enum EndReason {
     TargetFailed(io::ErrorKind),
 }
 
-/// Carries bytes both ways until both sides have closed, one of them fails, nothing moves for too
-/// long, the time is up, or `close` is cancelled. When one side closes, the other is told so and may go
-/// on sending.
-///
-/// No buffer is held while a side has nothing to say; what the receiver does not take at once is
-/// kept, up to 64 KiB, and nothing more is read meanwhile. A direction that has carried 128 KiB goes
-/// on through a pipe, without its bytes being copied.
-pub async fn relay(
-    client: Side,
-    target: Side,
-    counters: &Counters,
-    terms: &Terms,
-    close: &CancellationToken,
-) -> RelayEnd {
-    let Side { stream: mut client, rest } = client;
-    let mut up = Direction::new(rest);
-    let Side { stream: mut target, rest } = target;
-    let mut down = Direction::new(rest);
-
-    let mut clock = Clock::new(terms);
-    let mut timer = pin!(sleep_until(clock.next_check()));
-    let mut closed = pin!(close.cancelled());
-    let reason = poll_fn(|context| {
-        if closed.as_mut().poll(context).is_ready() {
-            return Poll::Ready(EndReason::Closed);
-        }
-        let course = Course {
-            source: &mut client,
-            sink: &mut target,
-            counter: &counters.up,
-            buffer: terms.buffer,
-            is_last: down.is_closed(),
-        };
-        let up_state = up.poll(context, course);
-        let course = Course {
-            source: &mut target,
-            sink: &mut client,
-            counter: &counters.down,
-            buffer: terms.buffer,
-            is_last: up.is_closed(),
-        };
-        let down_state = down.poll(context, course);
-        if let Some(reason) = reason_to_end(up_state, down_state) {
-            return Poll::Ready(reason);
-        }
-        if up.take_moved() | down.take_moved() {
-            clock.last_move = Instant::now();
-        }
-        if clock.note(up_state, down_state) {
-            timer.as_mut().reset(clock.next_check());
-        }
-        // The timer is set again only when it fires, not with every byte.
-        while timer.as_mut().poll(context).is_ready() {
-            if let Some(reason) = clock.reason_to_end() {
-                return Poll::Ready(reason);
-            }
-            if let Some(reason) = reason_in_sockets(&client, &target) {
-                return Poll::Ready(reason);
-            }
-            timer.as_mut().reset(clock.next_check());
-        }
-        Poll::Pending
-    })
-    .await;
-
-    // Who was sent everything and its end must not lose that to a reset.
-    match reason {
-        EndReason::ClientFailed(_) if !up.is_closed() => target.reset_on_close(),
-        EndReason::TargetFailed(_) if !down.is_closed() => client.reset_on_close(),
-        EndReason::Finished
-        | EndReason::Idle
-        | EndReason::Expired
-        | EndReason::Closed
-        | EndReason::ClientFailed(_)
-        | EndReason::TargetFailed(_) => {}
+pin_project! {
+    /// Carries bytes both ways until both sides have closed, one of them fails, nothing moves for too
+    /// long, the time is up, or it is asked to close. When one side closes, the other is told so and
+    /// may go on sending.
+    ///
+    /// No buffer is held while a side has nothing to say; what the receiver does not take at once is
+    /// kept, up to 64 KiB, and nothing more is read meanwhile. A direction that has carried 128 KiB
+    /// goes on through a pipe, without its bytes being copied.
+    #[derive(Debug)]
+    pub struct Relay<C> {
+        client: Stream,
+        target: Stream,
+        up: Direction,
+        down: Direction,
+        clock: Clock,
+        conduit: C,
+        waits: bool,
+        #[pin]
+        timer: Sleep,
     }
-    RelayEnd { up: counters.up.load(Ordering::Relaxed), down: counters.down.load(Ordering::Relaxed), reason }
+}
+
+impl<C: AsRef<Conduit>> Relay<C> {
+    /// A relay between two streams, which begins with what was read from them already.
+    pub fn new(client: Side, target: Side, terms: &Terms, conduit: C) -> Self {
+        let clock = Clock::new(terms);
+        Self {
+            client: client.stream,
+            target: target.stream,
+            up: Direction::new(client.rest),
+            down: Direction::new(target.rest),
+            timer: sleep_until(clock.next_check()),
+            clock,
+            conduit,
+            waits: false,
+        }
+    }
+
+    /// What the world outside sees of it.
+    pub fn conduit(&self) -> &C {
+        &self.conduit
+    }
+}
+
+impl<C: AsRef<Conduit>> Future for Relay<C> {
+    type Output = RelayEnd;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<RelayEnd> {
+        let mut this = self.project();
+        let Conduit { counters, close } = (*this.conduit).as_ref();
+        let is_closed = if *this.waits {
+            close.is_cancelled()
+        } else {
+            // Its task stays the same to the end.
+            *this.waits = true;
+            close.poll_cancelled(context).is_ready()
+        };
+        let reason = if is_closed {
+            EndReason::Closed
+        } else {
+            let (up, down) = (&mut *this.up, &mut *this.down);
+            let (client, target) = (&mut *this.client, &mut *this.target);
+            let buffer = this.clock.terms.buffer;
+            let is_last = down.is_closed();
+            let course = Course { source: client, sink: target, counter: &counters.up, buffer, is_last };
+            let up_state = up.poll(context, course);
+            let is_last = up.is_closed();
+            let course = Course { source: target, sink: client, counter: &counters.down, buffer, is_last };
+            let down_state = down.poll(context, course);
+            let moved = up.take_moved() | down.take_moved();
+            match reason_to_end(up_state, down_state) {
+                Some(reason) => reason,
+                None => {
+                    let (client, target) = (&*client, &*target);
+                    this.clock.note(moved, up_state, down_state, this.timer.as_mut());
+                    ready!(this.clock.poll(context, this.timer, || reason_in_sockets(client, target)))
+                }
+            }
+        };
+        // Who was sent everything and its end must not lose that to a reset.
+        match reason {
+            EndReason::ClientFailed(_) if !this.up.is_closed() => this.target.reset_on_close(),
+            EndReason::TargetFailed(_) if !this.down.is_closed() => this.client.reset_on_close(),
+            EndReason::Finished
+            | EndReason::Idle
+            | EndReason::Expired
+            | EndReason::Closed
+            | EndReason::ClientFailed(_)
+            | EndReason::TargetFailed(_) => {}
+        }
+        let (up, down) = counters.totals();
+        Poll::Ready(RelayEnd { up, down, reason })
+    }
 }
 
 /// When a relay ends by itself.
-struct Clock<'t> {
-    terms: &'t Terms,
+#[derive(Debug)]
+struct Clock {
+    terms: Terms,
     last_move: Instant,
     /// When it ends whatever moves, if ever.
     end: Option<Instant>,
@@ -215,25 +213,45 @@ struct Clock<'t> {
     target_ended: bool,
 }
 
-impl<'t> Clock<'t> {
-    fn new(terms: &'t Terms) -> Self {
+impl Clock {
+    fn new(terms: &Terms) -> Self {
         let now = Instant::now();
         let end = terms.total.and_then(|total| now.checked_add(total));
-        Self { terms, last_move: now, end, client_ended: false, target_ended: false }
+        Self { terms: *terms, last_move: now, end, client_ended: false, target_ended: false }
     }
 
-    /// Notes which sides have ended; whether one of them has just now.
-    fn note(&mut self, up: State, down: State) -> bool {
-        let before = (self.client_ended, self.target_ended);
-        self.client_ended = up != State::Open;
-        self.target_ended = down != State::Open;
-        before != (self.client_ended, self.target_ended)
+    /// Notes what has happened. The timer is set again only when a side has ended, not with every byte.
+    fn note(&mut self, moved: bool, up: State, down: State, timer: Pin<&mut Sleep>) {
+        if moved {
+            self.last_move = Instant::now();
+        }
+        let ended = (up != State::Open, down != State::Open);
+        if ended != (self.client_ended, self.target_ended) {
+            (self.client_ended, self.target_ended) = ended;
+            timer.reset(self.next_check());
+        }
+    }
+
+    /// Waits until there is a reason to end.
+    fn poll(
+        &self,
+        context: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+        failure: impl Fn() -> Option<EndReason>,
+    ) -> Poll<EndReason> {
+        while timer.as_mut().poll(context).is_ready() {
+            if let Some(reason) = self.reason_to_end().or_else(&failure) {
+                return Poll::Ready(reason);
+            }
+            timer.as_mut().reset(self.next_check());
+        }
+        Poll::Pending
     }
 
     /// How long nothing may move.
     fn idle(&self) -> Duration {
         let of = |ended: bool, limit: Option<Duration>| limit.filter(|_| ended).unwrap_or(Duration::MAX);
-        let Terms { idle, uplink_only, downlink_only, .. } = *self.terms;
+        let Terms { idle, uplink_only, downlink_only, .. } = self.terms;
         idle.min(of(self.target_ended, uplink_only)).min(of(self.client_ended, downlink_only))
     }
 

@@ -6,12 +6,11 @@ mod streams;
 use std::{future::poll_fn, io, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use waypost_wire::{FirstFlight, first_flight};
 
 use self::streams::{Event, Streams, Target};
 use crate::{
-    Counters, Dialed, EndReason, Side,
+    Conduit, Dialed, EndReason, Side,
     walk::{Attempts, Walk, WalkEnd},
 };
 
@@ -60,10 +59,8 @@ pub(crate) struct ReplayTerms<'c> {
     pub(crate) limit: Duration,
     /// How long nothing may move.
     pub(crate) idle: Duration,
-    /// Where bytes are counted, once each however often they are sent.
-    pub(crate) counters: &'c Counters,
-    /// Cancelled to close the connection.
-    pub(crate) close: &'c CancellationToken,
+    /// Where bytes are counted, once each however often they are sent, and what ends the connection.
+    pub(crate) conduit: &'c Conduit,
 }
 
 /// How the wait for a first answer ended.
@@ -107,7 +104,7 @@ pub(crate) async fn first_answer<A: Replays>(
         let wake = race.wake();
         let happened = tokio::select! {
             biased;
-            () = terms.close.cancelled() => return race.end(EndReason::Closed),
+            () = terms.conduit.close.cancelled() => return race.end(EndReason::Closed),
             event = poll_fn(|context| race.streams.poll_event(context)) => race.handle(event),
             end = walk.next(), if race.dialling => {
                 race.has_more = walk.has_more();
@@ -365,7 +362,7 @@ impl<'r, A: Replays> Race<'r, A> {
         let Streams { client, mut flight, targets, .. } = self.streams;
         let others = targets.iter().chain(self.closed.as_ref().map(|(closed, _)| closed));
         others.for_each(|other| other.stream.reset_on_close());
-        self.terms.counters.up.fetch_add(target.sent as u64, Ordering::Relaxed);
+        self.terms.conduit.counters.up.fetch_add(target.sent as u64, Ordering::Relaxed);
         FirstAnswer::Carry {
             number: target.number,
             client: Side { stream: client, rest: flight.split_off(target.sent.min(flight.len())) },
@@ -377,7 +374,7 @@ impl<'r, A: Replays> Race<'r, A> {
         let Streams { client, targets, .. } = self.streams;
         let sent =
             targets.iter().chain(self.closed.as_ref().map(|(closed, _)| closed)).map(|target| target.sent);
-        self.terms.counters.up.fetch_add(sent.max().unwrap_or(0) as u64, Ordering::Relaxed);
+        self.terms.conduit.counters.up.fetch_add(sent.max().unwrap_or(0) as u64, Ordering::Relaxed);
         match reason {
             EndReason::ClientFailed(_) => targets.iter().for_each(|target| target.stream.reset_on_close()),
             EndReason::TargetFailed(_) => client.reset_on_close(),

@@ -10,7 +10,7 @@ use waypost_net::{Flow, Host, Network, Tag, Target, canonical_ip};
 use crate::{
     Accepted, ClientStream, HandshakeSettings, Stream, Terms, accept_client,
     chain::Chain,
-    dispatch::{Shared, carry_flow},
+    dispatch::{Shared, Standing, establish},
     limits::InboundLimits,
 };
 
@@ -55,34 +55,46 @@ enum DoorError {
     NoPort,
 }
 
-/// One connection from its first byte to its last.
-pub(crate) async fn serve(inbound: &Inbound, stream: Stream, ends: Ends, shared: Shared<'_>) {
+/// One connection from its first byte until it stands; `None` if it ends before.
+pub(crate) async fn serve(
+    inbound: &Inbound,
+    stream: Stream,
+    ends: Ends,
+    shared: Shared<'_>,
+) -> Option<Standing> {
     let settings = match &inbound.entry {
         Entry::Handshake(settings) => settings,
         Entry::Door(door) => return pass(inbound, door, stream, ends, shared).await,
     };
-    let accepted = match Box::pin(accept_client(stream, settings)).await {
+    let accepted = match accept_client(stream, settings).await {
         Ok(accepted) => accepted,
         Err(error) => {
             debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "handshake failed");
-            return;
+            return None;
         }
     };
     let Accepted { target, user, protocol, attributes, client } = accepted;
     let flow = Flow { user, protocol, attributes, ..first_flow(inbound, target, ends) };
-    carry_flow(shared, client, flow, inbound.terms).await;
+    establish(shared, client, flow, inbound.terms).await
 }
 
 /// Takes a client where a door leads.
-async fn pass(inbound: &Inbound, door: &Door, stream: Stream, ends: Ends, shared: Shared<'_>) {
+async fn pass(
+    inbound: &Inbound,
+    door: &Door,
+    stream: Stream,
+    ends: Ends,
+    shared: Shared<'_>,
+) -> Option<Standing> {
     match door_target(door, &stream, ends) {
         Ok(target) => {
             let flow = first_flow(inbound, target, ends);
-            carry_flow(shared, ClientStream::silent(stream), flow, inbound.terms).await;
+            establish(shared, ClientStream::silent(stream), flow, inbound.terms).await
         }
         Err(error) => {
             debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "no target");
             stream.reset_on_close();
+            None
         }
     }
 }

@@ -9,11 +9,15 @@ use waypost_config::model::SocketOptions;
 
 /// Connects with the options of an outbound, without delay on small writes.
 pub(crate) async fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
-    if *options == SocketOptions::default() {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        return Ok(stream);
+    if *options != SocketOptions::default() {
+        return Box::pin(connect_with(address, options)).await;
     }
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn connect_with(address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;

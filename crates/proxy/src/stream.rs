@@ -5,7 +5,7 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use socket2::SockRef;
@@ -69,14 +69,6 @@ impl Stream {
         }
     }
 
-    /// Writes what fits; `WouldBlock` if nothing does.
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
-        }
-    }
-
     /// Takes the stream out of its runtime.
     pub(crate) fn detach(self) -> io::Result<Detached> {
         Ok(match self {
@@ -85,15 +77,15 @@ impl Stream {
         })
     }
 
-    /// Whether the other end has closed its side and nothing is left to read. Waits for something to
-    /// be there.
-    pub(crate) async fn peek_end(&self) -> io::Result<bool> {
+    /// Whether the other end has closed its side and nothing is left to read. Waits, as part of a poll,
+    /// for something to be there.
+    pub(crate) fn poll_peek_end(&self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
-            self.readable().await?;
+            ready!(self.poll_read_ready(context))?;
             let peek = || SockRef::from(self).peek(&mut [MaybeUninit::uninit()]);
             match self.try_io(Interest::READABLE, peek) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                peeked => return Ok(peeked? == 0),
+                peeked => return Poll::Ready(Ok(peeked? == 0)),
             }
         }
     }

@@ -1,8 +1,18 @@
 //! Runs the byte machines of `waypost-wire` over sockets.
 
-use std::{io, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Poll, ready},
+    time::Duration,
+};
 
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
 use waypost_wire::{Machine, Step};
 
 use crate::Stream;
@@ -46,19 +56,19 @@ pub(crate) async fn drive<M: Machine>(
 
 /// Waits with no buffer taken, so that a client that connects and says nothing costs none.
 async fn read_into<M: Machine>(
-    stream: &Stream,
+    stream: &mut Stream,
     machine: &mut M,
 ) -> Result<Step<M::Output, M::Error>, DriveError<M::Error>> {
-    loop {
-        stream.readable().await.map_err(DriveError::Io)?;
-        let mut buffer = [0; READ_BYTES];
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return Err(DriveError::Closed),
-            Ok(count) => return Ok(machine.advance(buffer.get(..count).unwrap_or_default())),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(DriveError::Io(error)),
-        }
-    }
+    poll_fn(|context| {
+        let mut space = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        Poll::Ready(match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => Err(DriveError::Closed),
+            Ok(()) => Ok(machine.advance(buffer.filled())),
+            Err(error) => Err(DriveError::Io(error)),
+        })
+    })
+    .await
 }
 
 /// Sends the last bytes of a connection and closes it so that they arrive: a socket that is closed

@@ -25,6 +25,9 @@ const MAX_ADDRESSES: usize = 8;
 /// The order to try addresses in: those in `prefer` as they come, then the others with the families
 /// taking turns, the first one's first. Nothing twice, and not more than eight.
 pub(super) fn order_addresses(prefer: &[IpAddr], addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    if let [address] = *addresses {
+        return vec![SocketAddr::new(address, port)];
+    }
     let (preferred, others): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.iter().partition(|address| prefer.contains(address));
     let first_is_v4 = others.first().is_some_and(IpAddr::is_ipv4);
@@ -57,7 +60,7 @@ pub(super) async fn connect(
             Err(_elapsed) => Err(DialError::ConnectTimeout { address }),
             Ok(opened) => opened.map_err(|error| DialError::connect(address, &error)),
         },
-        [first, ref others @ ..] => race(first, others, options, deadline).await,
+        [first, ref others @ ..] => Box::pin(race(first, others, options, deadline)).await,
     }
 }
 

@@ -11,7 +11,7 @@ use waypost_testkit::tcp_pair;
 
 use super::*;
 use crate::{
-    DialError, Terms, relay,
+    DialError, Relay, Terms,
     walk::{Ending, Pace, Patience},
 };
 
@@ -112,8 +112,7 @@ struct Fixture {
     targets: Vec<TcpStream>,
     waiting: JoinSet<FirstAnswer>,
     laid: &'static Laid,
-    counters: &'static Counters,
-    close: &'static CancellationToken,
+    conduit: &'static Conduit,
 }
 
 /// How a test differs from others.
@@ -155,8 +154,7 @@ async fn start(setting: Setting) -> Fixture {
     let Setting { hanging, delay, .. } = setting;
     let laid = Laid { streams: Mutex::new(streams), hanging, rests, delay, found: Mutex::default() };
     let laid: &'static Laid = Box::leak(Box::new(laid));
-    let counters: &'static Counters = Box::leak(Box::default());
-    let close: &'static CancellationToken = Box::leak(Box::default());
+    let conduit: &'static Conduit = Box::leak(Box::default());
     let (client, client_side) = tcp_pair().await;
     let mut waiting = JoinSet::new();
     waiting.spawn(async move {
@@ -164,10 +162,10 @@ async fn start(setting: Setting) -> Fixture {
         let WalkEnd::Reached(number, dialed) = walk.next().await else { panic!("no first target") };
         let client = Side { stream: client_side.into(), rest: setting.client_rest.to_vec() };
         let (limit, idle) = (setting.limit, setting.idle);
-        let terms = ReplayTerms { abreast: 3, limit, idle, counters, close };
+        let terms = ReplayTerms { abreast: 3, limit, idle, conduit };
         first_answer(client, (number, dialed), walk, &terms).await
     });
-    Fixture { client, targets, waiting, laid, counters, close }
+    Fixture { client, targets, waiting, laid, conduit }
 }
 
 impl Fixture {
@@ -202,7 +200,7 @@ impl Fixture {
     }
 
     fn up(&self) -> u64 {
-        self.counters.up.load(Ordering::Relaxed)
+        self.conduit.counters.up.load(Ordering::Relaxed)
     }
 }
 
@@ -360,8 +358,7 @@ async fn a_client_that_closes_its_side_is_the_relays() {
     assert_eq!((fixture.up(), target.rest.len()), (GET.len() as u64, 0));
     // The relay finds the end again.
     let relaying = tokio::spawn(async move {
-        relay(client, target, fixture.counters, &Terms { idle: LONG, ..Terms::default() }, fixture.close)
-            .await
+        Relay::new(client, target, &Terms { idle: LONG, ..Terms::default() }, fixture.conduit).await
     });
     let mut rest = Vec::new();
     fixture.targets[0].read_to_end(&mut rest).await.unwrap();
@@ -509,7 +506,7 @@ async fn an_idle_connection_ends() {
 async fn a_connection_that_is_closed_from_outside_ends() {
     let mut fixture = start(Setting { client_rest: GET, ..SETTING }).await;
     fixture.got(0, GET).await;
-    fixture.close.cancel();
+    fixture.conduit.close.cancel();
     assert!(matches!(fixture.end().await, FirstAnswer::Ended(EndReason::Closed)));
     assert_eq!(fixture.up(), GET.len() as u64);
 }

@@ -10,16 +10,14 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, advance},
 };
-use tokio_util::sync::CancellationToken;
-use waypost_proxy::{Counters, DEFAULT_IDLE_TIMEOUT, EndReason, RelayEnd, Side, Terms, relay};
+use waypost_proxy::{Conduit, DEFAULT_IDLE_TIMEOUT, EndReason, Relay, RelayEnd, Side, Terms};
 use waypost_testkit::tcp_pair;
 
 /// A relay with both its ends in the test's hands.
 struct Fixture {
     client: TcpStream,
     target: TcpStream,
-    counters: Arc<Counters>,
-    close: CancellationToken,
+    conduit: Arc<Conduit>,
     relay: JoinHandle<RelayEnd>,
 }
 
@@ -27,15 +25,11 @@ struct Fixture {
 async fn start(client_rest: &[u8], target_rest: &[u8]) -> Fixture {
     let (client, client_side) = tcp_pair().await;
     let (target, target_side) = tcp_pair().await;
-    let counters = Arc::new(Counters::default());
-    let close = CancellationToken::new();
+    let conduit = Arc::new(Conduit::default());
     let client_side = Side { stream: client_side.into(), rest: client_rest.to_vec() };
     let target_side = Side { stream: target_side.into(), rest: target_rest.to_vec() };
-    let relay = tokio::spawn({
-        let (counters, close) = (counters.clone(), close.clone());
-        async move { relay(client_side, target_side, &counters, &Terms::default(), &close).await }
-    });
-    Fixture { client, target, counters, close, relay }
+    let relay = tokio::spawn(Relay::new(client_side, target_side, &Terms::default(), conduit.clone()));
+    Fixture { client, target, conduit, relay }
 }
 
 async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
@@ -115,8 +109,8 @@ async fn bytes_are_counted_while_the_relay_runs() {
     let mut fixture = start(b"", b"").await;
     fixture.client.write_all(b"hello").await.unwrap();
     fixture.target.read_exact(&mut [0; 5]).await.unwrap();
-    assert_eq!(fixture.counters.up.load(Ordering::Relaxed), 5);
-    assert_eq!(fixture.counters.down.load(Ordering::Relaxed), 0);
+    assert_eq!(fixture.conduit.counters.up.load(Ordering::Relaxed), 5);
+    assert_eq!(fixture.conduit.counters.down.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,7 +141,7 @@ async fn a_half_closed_relay_waits_as_long_as_an_open_one() {
 #[tokio::test]
 async fn a_relay_that_is_told_to_close_closes_both_sides() {
     let mut fixture = start(b"", b"").await;
-    fixture.close.cancel();
+    fixture.conduit.close.cancel();
     assert_eq!(fixture.relay.await.unwrap().reason, EndReason::Closed);
     assert_eq!(read_all(&mut fixture.client).await, b"");
     assert_eq!(read_all(&mut fixture.target).await, b"");
@@ -187,7 +181,7 @@ async fn a_target_that_is_gone_after_it_closed_is_noticed() {
 async fn an_idle_relay_holds_no_buffer() {
     let (client, target) = tcp_pair().await;
     let side = |stream| Side { stream, rest: Vec::new() };
-    let (counters, close, terms) = (Counters::default(), CancellationToken::new(), Terms::default());
-    let future = relay(side(client.into()), side(target.into()), &counters, &terms, &close);
-    assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
+    let relay =
+        Relay::new(side(client.into()), side(target.into()), &Terms::default(), Arc::new(Conduit::default()));
+    assert!(size_of_val(&relay) <= 640, "{} bytes", size_of_val(&relay));
 }

@@ -12,11 +12,10 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 use waypost_config::model::{ClientProtocol, FreedomResolve, OutboundProtocol, SocketOptions};
 use waypost_dns::{Hosts, Resolver};
 use waypost_proxy::{
-    Counters, DialError, Dialer, HandshakeSettings, Side, Stream, Terms, accept_client, bind, relay,
+    Conduit, DialError, Dialer, HandshakeSettings, Relay, Side, Stream, Terms, accept_client, bind,
 };
 use waypost_testkit::{Behaviour, EchoServer, HttpOrigin, Socks5Node, refused_address};
 use waypost_wire::{ClientError, Socks5Reply};
@@ -59,8 +58,7 @@ async fn serve(stream: Stream, settings: HandshakeSettings, dialer: Arc<Dialer>)
             let (stream, rest) = accepted.client.answer_success(dialed.bound).await.unwrap();
             let client = Side { stream, rest };
             let target = Side { stream: dialed.stream, rest: dialed.rest };
-            let close = CancellationToken::new();
-            relay(client, target, &Counters::default(), &Terms::default(), &close).await;
+            Relay::new(client, target, &Terms::default(), Arc::new(Conduit::default())).await;
         }
     }
 }

@@ -5,11 +5,10 @@ use waypost_net::{Host, Target};
 use waypost_testkit::{Behaviour, HttpOrigin, Socks5Node};
 
 use super::{
-    Attempts, CancellationToken, Counters, DELAY, DialError, Dialed, Duration, Ending, Evidence, FirstAnswer,
-    GET, Instant, LONG, POST, Pace, Patience, ReplayTerms, Replays, Side, Walk, WalkEnd, first_answer, relay,
-    tcp_pair,
+    Attempts, DELAY, DialError, Dialed, Duration, Ending, Evidence, FirstAnswer, GET, Instant, LONG, POST,
+    Pace, Patience, ReplayTerms, Replays, Side, Walk, WalkEnd, first_answer, tcp_pair,
 };
-use crate::{Dialer, Terms};
+use crate::{Conduit, Dialer, Relay, Terms};
 
 /// A plan over SOCKS servers.
 struct Members {
@@ -69,15 +68,15 @@ async fn ask(nodes: &[&Socks5Node], origin: &HttpOrigin, delay: Duration, reques
     let resolver = Resolver::new(Hosts::default());
     let members = Members { dialers, resolver, destination: origin.address.into(), delay };
     let (mut client, client_side) = tcp_pair().await;
-    let (counters, close) = (Counters::default(), CancellationToken::new());
+    let conduit = Conduit::default();
     let serving = async {
         let mut walk = Walk::new(&members, Pace { abreast: 3, deadline: Instant::now() + LONG });
         let WalkEnd::Reached(number, dialed) = walk.next().await else { panic!("no member") };
         let client = Side { stream: client_side.into(), rest: Vec::new() };
-        let terms = ReplayTerms { abreast: 3, limit: LONG, idle: LONG, counters: &counters, close: &close };
+        let terms = ReplayTerms { abreast: 3, limit: LONG, idle: LONG, conduit: &conduit };
         match first_answer(client, (number, dialed), walk, &terms).await {
             FirstAnswer::Carry { client, target, .. } => {
-                relay(client, target, &counters, &Terms { idle: LONG, ..Terms::default() }, &close).await;
+                Relay::new(client, target, &Terms { idle: LONG, ..Terms::default() }, &conduit).await;
             }
             FirstAnswer::Ended(_) => {}
         }
