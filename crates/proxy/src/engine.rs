@@ -17,6 +17,7 @@ use crate::{
     limits::InboundLimits,
     reports::{GroupReport, group_reports},
     serve::{Entry, Inbound, serve},
+    setup,
     snapshot::Snapshot,
 };
 
@@ -203,8 +204,7 @@ impl Acceptor {
         let (core, inbound) = (self.core.clone(), self.inbound.clone());
         let placed = self.workers.place(self.index);
         let served = async move |stream: Stream| {
-            // What it takes to stand is far more than what lasts.
-            let standing = Box::pin(async move {
+            let standing = setup::run(async move {
                 let snapshot = core.snapshot.load_full();
                 serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
             });

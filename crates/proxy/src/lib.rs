@@ -25,6 +25,7 @@ mod relay;
 mod replay;
 mod reports;
 mod serve;
+mod setup;
 pub mod simulate;
 mod snapshot;
 mod socket;
