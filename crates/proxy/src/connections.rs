@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
     sync::{
@@ -13,9 +14,13 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
+use waypost_config::model::Stats;
 use waypost_net::{Network, Tag, Target};
 
-use crate::{AttemptRecord, Conduit};
+use crate::{
+    AttemptRecord, Conduit,
+    traffic::{Amount, Place, Traffic},
+};
 
 /// Enough that the workers of a large machine seldom meet at one lock.
 const SHARDS: usize = 16;
@@ -77,6 +82,7 @@ struct Table {
     live: AtomicUsize,
     /// Told whenever the last connection leaves.
     empty: Notify,
+    traffic: Traffic,
 }
 
 /// Keeps a connection in the table until it is dropped.
@@ -88,6 +94,19 @@ pub struct ConnectionGuard {
 }
 
 impl Connections {
+    /// An empty table that counts traffic for these.
+    #[must_use]
+    pub fn new(stats: Stats) -> Self {
+        Self(Arc::new(Table { traffic: Traffic::new(stats), ..Table::default() }))
+    }
+
+    /// How much went through each inbound and outbound that is counted, until now.
+    #[must_use]
+    pub fn traffic(&self) -> BTreeMap<Place, Amount> {
+        let live = self.snapshot();
+        self.0.traffic.totals(live.iter().map(|connection| &**connection))
+    }
+
     /// Enters a connection.
     #[must_use]
     pub fn insert(&self, info: ConnectionInfo, path: Path) -> ConnectionGuard {
@@ -223,7 +242,11 @@ impl ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.table.shard(self.connection.id).lock().remove(self.key);
+        let mut shard = self.table.shard(self.connection.id).lock();
+        shard.remove(self.key);
+        // Under the lock, so that no connection is counted twice or not at all.
+        self.table.0.traffic.finish(&self.connection);
+        drop(shard);
         if self.table.0.live.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.table.0.empty.notify_waiters();
         }

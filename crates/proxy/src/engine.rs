@@ -89,7 +89,7 @@ impl Proxy {
                 bind(inbound, workers.len())?.into_iter().map(|listeners| (shared.clone(), listeners)),
             );
         }
-        let (snapshot, connections) = (Arc::new(snapshot), Connections::default());
+        let (snapshot, connections) = (Arc::new(snapshot), Connections::new(config.stats));
         let stop_accepting = CancellationToken::new();
         let health = Health::start(snapshot.clone(), connections.clone(), stop_accepting.clone())?;
         let address = |(inbound, listeners): &(Arc<Inbound>, Vec<BoundListener>)| {
@@ -142,6 +142,12 @@ impl Proxy {
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
         &self.addresses
+    }
+
+    /// How many connections each worker has.
+    #[must_use]
+    pub fn worker_loads(&self) -> Vec<usize> {
+        self.workers.loads()
     }
 
     /// The live connections.

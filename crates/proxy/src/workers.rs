@@ -96,6 +96,11 @@ impl Workers {
         self.workers.get(index).map(|worker| &worker.runtime)
     }
 
+    /// How many connections each has.
+    pub(crate) fn loads(&self) -> Vec<usize> {
+        self.workers.iter().map(|worker| worker.connections.load(Ordering::Relaxed)).collect()
+    }
+
     /// Gives a connection that worker `at` has accepted a place: there, unless others have far less
     /// to do.
     pub(crate) fn place(self: &Arc<Self>, at: usize) -> Placed {

@@ -8,6 +8,7 @@
 )]
 
 mod dial;
+mod endpoints;
 mod geo_errors;
 mod groups;
 mod handshake;
