@@ -112,6 +112,12 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
     let tag = names.inbounds.declare(&object, "inbound", report);
     stream::check_sniffing(&object, report);
     let socket = stream::read(&object, report);
+    if let Some(field) = object.get("streamSettings").filter(|_| socket.fast_open.is_some()) {
+        report.warning(
+            field.key_span,
+            "`tcpFastOpen` has no effect on an inbound: clients are accepted as usual",
+        );
+    }
     stream::check_allocate(&object, report);
     let limits = read_limits(&object, report);
     let before = report.n_errors();

@@ -185,3 +185,82 @@ async fn an_idle_relay_holds_no_buffer() {
         Relay::new(side(client.into()), side(target.into()), &Terms::default(), Arc::new(Conduit::default()));
     assert!(size_of_val(&relay) <= 640, "{} bytes", size_of_val(&relay));
 }
+
+/// Bytes that differ wherever one looks, so that a piece that is lost or doubled shows.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bulk_goes_both_ways_unchanged_and_is_counted_while_it_goes() {
+    const BYTES: usize = 24 << 20;
+    let Fixture { client, target, conduit, relay } = start(b"front", b"").await;
+    let data: Arc<[u8]> = pattern(BYTES).into();
+    let (mut client_read, mut client_write) = client.into_split();
+    let (mut target_read, mut target_write) = target.into_split();
+    let send = |data: Arc<[u8]>| async move {
+        client_write.write_all(&data).await.unwrap();
+        client_write.shutdown().await.unwrap();
+    };
+    let sending = tokio::spawn(send(data.clone()));
+    let mut got = vec![0; BYTES / 2];
+    target_read.read_exact(&mut got).await.unwrap();
+    let counted = conduit.counters.up.load(Ordering::Relaxed);
+    assert!((BYTES as u64 / 2..=BYTES as u64 + 5).contains(&counted), "half is read, {counted} counted");
+    assert!(!relay.is_finished());
+    target_read.read_to_end(&mut got).await.unwrap();
+    sending.await.unwrap();
+    assert!(got[..5] == *b"front" && got[5..] == *data, "{} bytes", got.len());
+
+    // The other direction, after this one has closed.
+    let back = data.clone();
+    let answering = tokio::spawn(async move {
+        target_write.write_all(&back).await.unwrap();
+        target_write.shutdown().await.unwrap();
+    });
+    let mut answer = Vec::new();
+    client_read.read_to_end(&mut answer).await.unwrap();
+    answering.await.unwrap();
+    assert!(answer == *data, "{} bytes", answer.len());
+    let end = relay.await.unwrap();
+    let bytes = BYTES as u64;
+    assert_eq!(end, RelayEnd { up: bytes + 5, down: bytes, reason: EndReason::Finished });
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_cut_in_the_middle_is_cut_for_the_other_side_too() {
+    let mut fixture = start(b"", b"").await;
+    let data = pattern(1 << 20);
+    let mut got = vec![0; data.len()];
+    let (sent, read) = tokio::join!(fixture.target.write_all(&data), fixture.client.read_exact(&mut got));
+    sent.unwrap();
+    read.unwrap();
+    fixture.target.set_zero_linger().unwrap();
+    drop(fixture.target);
+    let error = fixture.client.read(&mut [0]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    let end = fixture.relay.await.unwrap();
+    assert_eq!(end.reason, EndReason::TargetFailed(io::ErrorKind::ConnectionReset));
+    assert_eq!(end.down, data.len() as u64);
+}
+
+#[tokio::test]
+async fn nothing_is_read_ahead_of_a_receiver_that_reads_nothing() {
+    let fixture = start(b"", b"").await;
+    // What the sockets of both connections and one pipe hold is far less than this.
+    let data = pattern(64 << 20);
+    let sent = tokio::time::timeout(Duration::from_millis(500), async {
+        let mut sent = 0;
+        while let Some(left) = data.get(sent..).filter(|left| !left.is_empty()) {
+            fixture.target.writable().await.unwrap();
+            match fixture.target.try_write(left) {
+                Ok(count) => sent += count,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+    });
+    assert!(sent.await.is_err(), "64 MiB went somewhere");
+    drop(fixture.client);
+    fixture.conduit.close.cancel();
+    assert_ne!(fixture.relay.await.unwrap().reason, EndReason::Finished);
+}
