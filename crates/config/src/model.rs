@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod load_balance;
+mod udp;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,6 +17,7 @@ pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
     OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
 };
+pub use self::udp::UdpInbound;
 use crate::{Span, Spanned};
 
 /// A whole configuration, valid in itself: every tag that is named exists, no tag is given twice.
@@ -119,6 +121,8 @@ pub struct Inbound {
     /// Users who may come in; empty means that anybody may. Without users, `listen` is a loopback
     /// address unless the file says `allow_open: true`.
     pub accounts: Vec<Account>,
+    /// What is done for clients that send datagrams; `None` refuses them. Only SOCKS has them.
+    pub udp: Option<UdpInbound>,
     /// The level of `policy` that its settings name.
     pub policy: Policy,
     /// How many connections it takes at a time.

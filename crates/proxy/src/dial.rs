@@ -1,5 +1,6 @@
 //! Ways out: dialing the target itself, or through a proxy server.
 
+mod associate;
 mod connect;
 mod error;
 mod servers;
@@ -18,11 +19,12 @@ use crate::Stream;
 
 use self::{
     connect::{connect, order_addresses},
-    servers::{ProxyProtocol, ProxyServers},
+    servers::ProxyProtocol,
 };
 
 pub use error::DialError;
 pub use servers::DialerError;
+pub(crate) use servers::ProxyServers;
 
 /// A way out.
 #[derive(Debug)]
@@ -34,6 +36,28 @@ enum Kind {
     Blackhole { http_response: bool },
     Loopback { inbound: Tag },
     Proxy(ProxyServers),
+}
+
+/// How datagrams leave by a way out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DatagramWay<'d> {
+    /// To the target itself.
+    Freedom(DirectWay<'d>),
+    /// Nowhere.
+    Blackhole,
+    /// Back into the rules, which has to be seen before.
+    Loopback(&'d Tag),
+    /// By an association at a proxy server, if one grants it.
+    Proxy(&'d ProxyServers),
+}
+
+/// How datagrams leave that go to the target itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DirectWay<'d> {
+    resolve: FreedomResolve,
+    redirect: Option<&'d Redirect>,
+    /// What is set on the sockets.
+    pub(crate) socket: &'d SocketOptions,
 }
 
 /// A connection that stands.
@@ -77,7 +101,19 @@ impl Dialer {
         match self.0 {
             // What dials the target itself has no fault of its own.
             Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } => false,
-            Kind::Proxy(_) => !error.is_answer(),
+            Kind::Proxy(_) => !error.is_answer() && !matches!(error, DialError::NoRoom),
+        }
+    }
+
+    /// How datagrams leave.
+    pub(crate) fn datagram_way(&self) -> DatagramWay<'_> {
+        match &self.0 {
+            Kind::Freedom { resolve, redirect, socket } => {
+                DatagramWay::Freedom(DirectWay { resolve: *resolve, redirect: redirect.as_ref(), socket })
+            }
+            Kind::Blackhole { .. } => DatagramWay::Blackhole,
+            Kind::Loopback { inbound } => DatagramWay::Loopback(inbound),
+            Kind::Proxy(servers) => DatagramWay::Proxy(servers),
         }
     }
 
@@ -138,6 +174,28 @@ fn redirected<'t>(target: &'t Target, redirect: Option<&'t Redirect>) -> (&'t Ho
 fn bound(stream: &TcpStream) -> Result<SocketAddr, DialError> {
     // A socket without an end was reset between the connect and here.
     stream.local_addr().map_err(|error| DialError::Lost { kind: error.kind() })
+}
+
+impl DirectWay<'_> {
+    /// The addresses that a datagram to `target` may go to, the best first.
+    pub(crate) async fn addresses(
+        &self,
+        target: &Target,
+        prefer: &[IpAddr],
+        resolver: &Resolver,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, DialError> {
+        let (host, port) = redirected(target, self.redirect);
+        let prefer = if *host == target.host { prefer } else { &[] };
+        let found = match host {
+            Host::Ip(address) => vec![*address],
+            Host::Domain(name) => {
+                let found = timeout_at(deadline, freedom_addresses(name, prefer, self.resolve, resolver));
+                found.await.map_err(|_elapsed| DialError::ResolveTimeout)??
+            }
+        };
+        Ok(order_addresses(prefer, &found, port))
+    }
 }
 
 /// The addresses of `name`, those in `prefer` that are wanted among them.

@@ -76,6 +76,11 @@ impl<'d, 's> Dials<'d, 's> {
         self.seen.lock().records.clone()
     }
 
+    /// Notes an attempt that succeeded by something that stood already, which tells nothing of the member.
+    pub(crate) fn joined(&self, number: usize, took: Duration) {
+        self.record(number, took, AttemptEnd::Connected);
+    }
+
     fn report(&self, number: usize, outcome: Outcome) {
         // Without a group nobody asks how the outbound is.
         if self.route.group.is_some() {

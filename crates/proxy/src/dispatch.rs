@@ -30,7 +30,7 @@ use crate::{
 const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a connection may go through the rules again; more is a circle.
-const MAX_LOOPBACKS: u32 = 8;
+pub(crate) const MAX_LOOPBACKS: u32 = 8;
 
 /// What all connections share.
 #[derive(Debug, Clone, Copy)]
@@ -335,7 +335,7 @@ async fn converse(
     }
 }
 
-fn path(dials: &Dials<'_, '_>, number: usize) -> Path {
+pub(crate) fn path(dials: &Dials<'_, '_>, number: usize) -> Path {
     let attempt = dials.route.attempt(number);
     Path { outbound: attempt.outbound.tag.clone(), chain: attempt.chain.clone(), attempts: dials.records() }
 }
@@ -352,7 +352,7 @@ pub(crate) struct Remark {
 
 impl Remark {
     /// `None` if nobody wants to read it.
-    fn new(dials: &Dials<'_, '_>, number: usize) -> Option<Box<Self>> {
+    pub(crate) fn new(dials: &Dials<'_, '_>, number: usize) -> Option<Box<Self>> {
         if !tracing::enabled!(Level::DEBUG) {
             return None;
         }
@@ -367,12 +367,12 @@ impl Remark {
         }))
     }
 
-    fn log(&self, guard: &ConnectionGuard, end: RelayEnd) {
+    pub(crate) fn log(&self, guard: &ConnectionGuard, end: RelayEnd) {
         let connection = guard.connection();
         let info = &connection.info;
         debug!(
             id = connection.id.0, inbound = info.inbound.as_deref(), source = ?info.source,
-            target = %info.target, user = info.user.as_deref(), rule = &*info.rule,
+            target = %info.target, network = %info.network, user = info.user.as_deref(), rule = &*info.rule,
             group = self.group.as_deref(), key = self.key.as_deref(),
             outbound = self.outbound.as_deref(), reason = %self.why,
             attempts = self.attempts, up = end.up, down = end.down,
@@ -382,7 +382,7 @@ impl Remark {
 }
 
 /// What was tried, in one line.
-struct Tried<'d>(&'d Dials<'d, 'd>);
+pub(crate) struct Tried<'d>(pub(crate) &'d Dials<'d, 'd>);
 
 impl fmt::Display for Tried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,6 +19,7 @@ use crate::{
     serve::{Entry, Inbound, serve},
     setup,
     snapshot::Snapshot,
+    udp::{DroppedDatagrams, Udp, UdpListeners},
 };
 
 /// A running proxy. Dropping it leaves it running; see [`Proxy::stop`].
@@ -62,6 +63,9 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     pub(crate) connections: Connections,
     pub(crate) limit: ConnectionLimit,
+    pub(crate) udp: Udp,
+    /// Cancelled when nothing new is to begin.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Proxy {
@@ -83,8 +87,10 @@ impl Proxy {
     /// If one inbound cannot listen; none does then.
     pub fn start_on(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
         let mut bound = Vec::new();
+        let mut udp_listeners = UdpListeners::default();
         for inbound in &config.inbounds {
-            let shared = Arc::new(Inbound::try_new(inbound)?);
+            let shared = Inbound { udp: udp_listeners.bind(inbound)?, ..Inbound::try_new(inbound)? };
+            let shared = Arc::new(shared);
             bound.extend(
                 bind(inbound, workers.len())?.into_iter().map(|listeners| (shared.clone(), listeners)),
             );
@@ -102,12 +108,15 @@ impl Proxy {
                 health,
                 connections,
                 limit: ConnectionLimit::from_system(),
+                udp: Udp::default(),
+                stopping: stop_accepting.clone(),
             }),
-            addresses: bound.iter().filter_map(address).collect(),
+            addresses: bound.iter().filter_map(address).chain(udp_listeners.addresses()).collect(),
             workers: Arc::new(workers),
             tasks: TaskTracker::new(),
             stop_accepting,
         };
+        udp_listeners.run(&proxy.core, &proxy.tasks);
         for (inbound, listeners) in bound {
             for (index, listener) in listeners.into_iter().enumerate() {
                 proxy.accept_on(index, inbound.clone(), listener)?;
@@ -154,6 +163,12 @@ impl Proxy {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.core.connections
+    }
+
+    /// How many datagrams of clients were dropped, and why.
+    #[must_use]
+    pub fn dropped_datagrams(&self) -> DroppedDatagrams {
+        self.core.udp.drops.totals()
     }
 
     /// What the groups come to at this moment, in the order of the file.
@@ -210,12 +225,12 @@ impl Acceptor {
         let (core, inbound) = (self.core.clone(), self.inbound.clone());
         let placed = self.workers.place(self.index);
         let served = async move |stream: Stream| {
-            let standing = setup::run(async move {
+            let lasting = setup::run(async move {
                 let snapshot = core.snapshot.load_full();
                 serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
             });
-            if let Some(standing) = standing.await {
-                standing.carry().await;
+            if let Some(lasting) = lasting.await {
+                lasting.carry().await;
             }
             drop(permits);
         };
@@ -253,6 +268,7 @@ impl Inbound {
         Ok(Self {
             tag: inbound.tag.as_ref().map(|tag| tag.value.clone()),
             entry,
+            udp: None,
             terms: Terms::new(&inbound.policy),
             limits: InboundLimits::new(inbound.limits),
         })

@@ -10,7 +10,7 @@ use std::{
 use tokio::{io::AsyncWriteExt, sync::oneshot, time::timeout};
 use waypost_config::model::{ClientProtocol, Inbound};
 use waypost_net::{Attributes, Target};
-use waypost_wire::{Accept, Accounts, AccountsError, Answer, DialFailure, Server, ServerError};
+use waypost_wire::{Accept, Accounts, AccountsError, Answer, Command, DialFailure, Server, ServerError};
 
 use crate::{
     Stream,
@@ -33,6 +33,8 @@ pub struct HandshakeSettings {
     pub accept: Accept,
     /// The users; empty for anybody.
     pub accounts: Accounts,
+    /// Whether SOCKS5 clients may send datagrams.
+    pub udp: bool,
     /// The limit for the whole handshake.
     pub timeout: Duration,
 }
@@ -40,7 +42,9 @@ pub struct HandshakeSettings {
 /// A client that said where it wants to go.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Where it wants to go.
+    /// What is to be done.
+    pub command: Command,
+    /// Where it wants to go; for datagrams, where it says they will come from.
     pub target: Target,
     /// The user it authenticated as.
     pub user: Option<Arc<str>>,
@@ -106,7 +110,7 @@ impl HandshakeSettings {
         };
         let accounts = inbound.accounts.iter().map(|account| (account.user.clone(), &account.password));
         let timeout = inbound.policy.handshake.unwrap_or(DEFAULT_HANDSHAKE_TIMEOUT);
-        Ok(Self { accept, accounts: Accounts::try_new(accounts)?, timeout })
+        Ok(Self { accept, accounts: Accounts::try_new(accounts)?, udp: inbound.udp.is_some(), timeout })
     }
 }
 
@@ -121,7 +125,7 @@ pub async fn accept_client(
     settings: &HandshakeSettings,
 ) -> Result<Accepted, HandshakeError> {
     let mut stream = stream.into();
-    let mut server = Server::new(settings.accept, settings.accounts.clone());
+    let mut server = Server::new(settings.accept, settings.accounts.clone()).with_udp(settings.udp);
     let driven = timeout(settings.timeout, drive(&mut stream, &mut server)).await;
     let (request, rest) = match driven {
         Err(_elapsed) => return Err(HandshakeError::Timeout { limit: settings.timeout }),
@@ -134,6 +138,7 @@ pub async fn accept_client(
         Ok(Ok(done)) => done,
     };
     Ok(Accepted {
+        command: request.command,
         target: request.target,
         user: request.user,
         protocol: request.protocol,

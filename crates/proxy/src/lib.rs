@@ -32,6 +32,7 @@ mod socket;
 mod stream;
 mod totals;
 mod traffic;
+mod udp;
 mod walk;
 mod wire_io;
 mod workers;
@@ -53,6 +54,7 @@ pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot,
 pub use stream::Stream;
 pub use totals::MemberTotals;
 pub use traffic::{Amount, Place};
+pub use udp::DroppedDatagrams;
 pub use waypost_balance::{Role, Tier};
 pub use waypost_health::State;
 pub use waypost_net as net;

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, UnixListener},
     time::sleep,
 };
-use waypost_config::model::{Inbound, Listen, SocketOptions};
+use waypost_config::model::{Inbound, InboundProtocol, Listen, SocketOptions};
 use waypost_net::{PortRange, canonical_ip};
 
 use crate::{Stream, serve::Ends, socket::apply};
@@ -93,6 +93,11 @@ pub enum BindError {
 ///
 /// If one of the places cannot be listened on; none is then.
 pub fn bind(inbound: &Inbound, copies: usize) -> Result<Vec<Vec<BoundListener>>, BindError> {
+    if let InboundProtocol::Door(door) = &inbound.protocol
+        && !door.networks.tcp
+    {
+        return Ok(Vec::new());
+    }
     let (ip, ports) = match &inbound.listen {
         Listen::Ports { ip, ports } => (*ip, *ports),
         Listen::Unix { path, mode } => {

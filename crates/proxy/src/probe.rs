@@ -231,6 +231,8 @@ fn timed_out_in(error: &DialError) -> Option<ProbePhase> {
         | DialError::HandshakeClosed { .. }
         | DialError::CredentialsRejected { .. }
         | DialError::Proxy { .. }
+        | DialError::NoDatagrams
+        | DialError::NoRoom
         | DialError::TooLate { .. }
         | DialError::Blackholed { .. } => None,
     }

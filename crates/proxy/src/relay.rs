@@ -101,6 +101,8 @@ pub enum EndReason {
     Expired,
     /// The relay was told to close.
     Closed,
+    /// Others needed its room. Only sessions of datagrams end so.
+    MadeRoom,
     /// The connection to the client failed. The target sees a reset, unless it has all and its end.
     ClientFailed(io::ErrorKind),
     /// The connection to the target failed. The client sees a reset, unless it has all and its end.
@@ -194,6 +196,7 @@ impl<C: AsRef<Conduit>> Future for Relay<C> {
             | EndReason::Idle
             | EndReason::Expired
             | EndReason::Closed
+            | EndReason::MadeRoom
             | EndReason::ClientFailed(_)
             | EndReason::TargetFailed(_) => {}
         }

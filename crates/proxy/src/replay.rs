@@ -378,7 +378,11 @@ impl<'r, A: Replays> Race<'r, A> {
         match reason {
             EndReason::ClientFailed(_) => targets.iter().for_each(|target| target.stream.reset_on_close()),
             EndReason::TargetFailed(_) => client.reset_on_close(),
-            EndReason::Finished | EndReason::Idle | EndReason::Expired | EndReason::Closed => {}
+            EndReason::Finished
+            | EndReason::Idle
+            | EndReason::Expired
+            | EndReason::Closed
+            | EndReason::MadeRoom => {}
         }
         FirstAnswer::Ended(reason)
     }

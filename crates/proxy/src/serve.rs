@@ -6,12 +6,14 @@ use socket2::SockRef;
 use tracing::debug;
 use waypost_config::model::Door;
 use waypost_net::{Flow, Host, Network, Tag, Target, canonical_ip};
+use waypost_wire::{Command, DialFailure};
 
 use crate::{
     Accepted, ClientStream, HandshakeSettings, Stream, Terms, accept_client,
     chain::Chain,
     dispatch::{Shared, Standing, establish},
     limits::InboundLimits,
+    udp::{Association, UdpPort, associate},
 };
 
 /// What the connections of one inbound share.
@@ -19,6 +21,8 @@ use crate::{
 pub(crate) struct Inbound {
     pub(crate) tag: Option<Tag>,
     pub(crate) entry: Entry,
+    /// Where clients send datagrams, if they may.
+    pub(crate) udp: Option<UdpPort>,
     pub(crate) terms: Terms,
     pub(crate) limits: InboundLimits,
 }
@@ -55,16 +59,37 @@ enum DoorError {
     NoPort,
 }
 
+/// What lasts of a client once it is known what it wants.
+#[derive(Debug)]
+pub(crate) enum Lasting {
+    /// A connection that stands.
+    Connection(Standing),
+    /// An association for datagrams.
+    Association(Box<Association>),
+}
+
+impl Lasting {
+    /// Carries until it ends.
+    pub(crate) async fn carry(self) {
+        match self {
+            Self::Connection(standing) => standing.carry().await,
+            Self::Association(association) => Box::pin(association.run()).await,
+        }
+    }
+}
+
 /// One connection from its first byte until it stands; `None` if it ends before.
 pub(crate) async fn serve(
     inbound: &Inbound,
     stream: Stream,
     ends: Ends,
     shared: Shared<'_>,
-) -> Option<Standing> {
+) -> Option<Lasting> {
     let settings = match &inbound.entry {
         Entry::Handshake(settings) => settings,
-        Entry::Door(door) => return pass(inbound, door, stream, ends, shared).await,
+        Entry::Door(door) => {
+            return pass(inbound, door, stream, ends, shared).await.map(Lasting::Connection);
+        }
     };
     let accepted = match accept_client(stream, settings).await {
         Ok(accepted) => accepted,
@@ -73,9 +98,21 @@ pub(crate) async fn serve(
             return None;
         }
     };
-    let Accepted { target, user, protocol, attributes, client } = accepted;
+    let Accepted { command, target, user, protocol, attributes, client } = accepted;
     let flow = Flow { user, protocol, attributes, ..first_flow(inbound, target, ends) };
-    establish(shared, client, flow, inbound.terms).await
+    match (command, &inbound.udp) {
+        (Command::Connect, _) => {
+            establish(shared, client, flow, inbound.terms).await.map(Lasting::Connection)
+        }
+        (Command::UdpAssociate, Some(port)) => {
+            let association = associate(shared.core, client, flow, port, inbound.terms.idle).await;
+            association.map(|association| Lasting::Association(Box::new(association)))
+        }
+        (Command::UdpAssociate, None) => {
+            client.answer_failure(DialFailure::NotAllowed).await;
+            None
+        }
+    }
 }
 
 /// Takes a client where a door leads.

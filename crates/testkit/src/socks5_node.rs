@@ -14,13 +14,20 @@ use tokio::{
 };
 use waypost_net::{Host, Target};
 
-use crate::peer::{Serving, listen};
+use crate::{
+    peer::{Serving, listen},
+    udp::relay_datagrams,
+};
+
+const UDP_ASSOCIATE: u8 = 3;
 
 /// What a [`Socks5Node`] does with a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Connects to the target and carries bytes.
+    /// Connects to the target and carries bytes; datagrams, too.
     Relay,
+    /// Connects to the target and carries bytes, and refuses datagrams as unknown.
+    ConnectOnly,
     /// Grants every request, sends its label and closes.
     Label,
     /// Grants every request and says nothing more, whatever comes.
@@ -41,7 +48,7 @@ pub enum Behaviour {
     Close,
 }
 
-/// A CONNECT that came in.
+/// A request that came in, but for those that are granted as associations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// What was asked for.
@@ -64,6 +71,7 @@ pub struct Socks5Node {
 struct State {
     label: Box<str>,
     accepted: AtomicUsize,
+    associated: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -74,6 +82,7 @@ impl Socks5Node {
         let state = Arc::new(State {
             label: label.into(),
             accepted: AtomicUsize::new(0),
+            associated: AtomicUsize::new(0),
             seen: Mutex::new(Vec::new()),
         });
         let (behaviour, current) = watch::channel(behaviour);
@@ -81,10 +90,10 @@ impl Socks5Node {
             let state = state.clone();
             move |stream| {
                 state.accepted.fetch_add(1, Ordering::Relaxed);
-                let (state, behaviour) = (state.clone(), *current.borrow());
+                let (state, behaviour, current) = (state.clone(), *current.borrow(), current.clone());
                 async move {
                     // A client that goes away, or breaks off, ends its connection only.
-                    let _gone = serve(stream, &state, behaviour).await;
+                    let _gone = serve(stream, &state, behaviour, current).await;
                 }
             }
         });
@@ -102,6 +111,12 @@ impl Socks5Node {
         self.state.seen.lock().unwrap().clone()
     }
 
+    /// How many associations for datagrams were granted.
+    #[must_use]
+    pub fn associated(&self) -> usize {
+        self.state.associated.load(Ordering::Relaxed)
+    }
+
     /// How many connections were accepted.
     #[must_use]
     pub fn accepted(&self) -> usize {
@@ -109,7 +124,12 @@ impl Socks5Node {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: &State, behaviour: Behaviour) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    state: &State,
+    behaviour: Behaviour,
+    current: watch::Receiver<Behaviour>,
+) -> std::io::Result<()> {
     match behaviour {
         Behaviour::Close => return Ok(()),
         Behaviour::HangAfterAccept => return hang(stream).await,
@@ -118,6 +138,7 @@ async fn serve(mut stream: TcpStream, state: &State, behaviour: Behaviour) -> st
             return stream.shutdown().await;
         }
         Behaviour::Relay
+        | Behaviour::ConnectOnly
         | Behaviour::Label
         | Behaviour::GrantThenSilent
         | Behaviour::GrantThenReset
@@ -129,9 +150,14 @@ async fn serve(mut stream: TcpStream, state: &State, behaviour: Behaviour) -> st
     stream.read_exact(&mut greeting).await?;
     stream.read_exact(&mut vec![0; greeting[1].into()]).await?;
     stream.write_all(&[5, 0]).await?;
-    let target = read_request(&mut stream).await?;
+    let (command, target) = read_request(&mut stream).await?;
+    if command == UDP_ASSOCIATE && behaviour == Behaviour::Relay {
+        state.associated.fetch_add(1, Ordering::Relaxed);
+        return relay_datagrams(stream, || *current.borrow() == Behaviour::Relay).await;
+    }
     state.seen.lock().unwrap().push(Seen { target: target.clone(), at: Instant::now() });
     match behaviour {
+        Behaviour::ConnectOnly if command == UDP_ASSOCIATE => reply(&mut stream, 7).await,
         Behaviour::Refuse(code) => {
             reply(&mut stream, code).await?;
             stream.shutdown().await
@@ -156,13 +182,15 @@ async fn serve(mut stream: TcpStream, state: &State, behaviour: Behaviour) -> st
             stream.shutdown().await?;
             hang(stream).await
         }
-        Behaviour::Relay => match TcpStream::connect((target.host.to_string(), target.port)).await {
-            Ok(mut upstream) => {
-                reply(&mut stream, 0).await?;
-                copy_bidirectional(&mut stream, &mut upstream).await.map(|_bytes| ())
+        Behaviour::Relay | Behaviour::ConnectOnly => {
+            match TcpStream::connect((target.host.to_string(), target.port)).await {
+                Ok(mut upstream) => {
+                    reply(&mut stream, 0).await?;
+                    copy_bidirectional(&mut stream, &mut upstream).await.map(|_bytes| ())
+                }
+                Err(_refused) => reply(&mut stream, 5).await,
             }
-            Err(_refused) => reply(&mut stream, 5).await,
-        },
+        }
         Behaviour::HangAfterMethod | Behaviour::HangAfterAccept | Behaviour::Garbage | Behaviour::Close => {
             hang(stream).await
         }
@@ -180,7 +208,8 @@ async fn reply(stream: &mut TcpStream, code: u8) -> std::io::Result<()> {
     stream.write_all(&[5, code, 0, 1, 0, 0, 0, 0, 0, 0]).await
 }
 
-async fn read_request(stream: &mut TcpStream) -> std::io::Result<Target> {
+/// The command and its target.
+async fn read_request(stream: &mut TcpStream) -> std::io::Result<(u8, Target)> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
     let host = match head[3] {
@@ -192,5 +221,5 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Target> {
             Host::parse(std::str::from_utf8(&name).expect("a name in ascii")).expect("a valid name")
         }
     };
-    Ok(Target::new(host, stream.read_u16().await?))
+    Ok((head[1], Target::new(host, stream.read_u16().await?)))
 }

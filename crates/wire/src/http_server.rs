@@ -8,7 +8,7 @@ use base64::{
 use waypost_net::Target;
 
 use crate::{
-    Accounts, Answer, Machine, Request, ServerError, Step,
+    Accounts, Answer, Command, Machine, Request, ServerError, Step,
     answer::http_error,
     forward::forward,
     head::{HeadEnd, HeadScanner, MAX_HEADERS, describe},
@@ -101,6 +101,7 @@ fn parse(head: &[u8], accounts: &Accounts) -> Result<(Request, Vec<u8>), Fault<S
     }
     let forwarded = forward(method, uri, parsed.version == Some(0), parsed.headers)?;
     let request = Request {
+        command: Command::Connect,
         target: forwarded.target,
         user,
         answer: Answer::HttpForward,

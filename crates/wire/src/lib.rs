@@ -32,6 +32,7 @@ mod socks5_server;
 
 mod http_client;
 mod socks5_client;
+mod socks5_udp;
 
 mod address;
 mod first_flight;
@@ -44,10 +45,11 @@ pub use first_flight::{FirstFlight, FlightKind, MAX_FIRST_FLIGHT_BYTES, first_fl
 pub use http_client::HttpConnectClient;
 pub use http_server::HttpServer;
 pub use machine::{ClientError, Machine, ServerError, Socks5Reply, Step};
-pub use server::{Accept, Request, Server};
+pub use server::{Accept, Command, Request, Server};
 pub use socks4_server::Socks4Server;
-pub use socks5_client::Socks5Client;
+pub use socks5_client::{Socks5AssociateClient, Socks5Client};
 pub use socks5_server::Socks5Server;
+pub use socks5_udp::{MAX_UDP_HEADER_BYTES, UdpDatagram, UdpDatagramError};
 
 /// The longest HTTP head (start line and headers) that is read; Apache and nginx stop at 8 to 32 KiB.
 pub const MAX_HTTP_HEAD_BYTES: usize = 64 * 1024;

@@ -70,8 +70,8 @@ pub enum ServerError {
     /// User name or password is wrong.
     #[error("wrong user name or password")]
     CredentialsRejected,
-    /// The command is not CONNECT.
-    #[error("command {command} is not supported, only connect")]
+    /// The command is not granted: BIND, or UDP ASSOCIATE where datagrams are not carried.
+    #[error("command {command} is not granted here")]
     Command {
         /// The command's number in SOCKS4 or SOCKS5.
         command: u8,
@@ -146,6 +146,9 @@ pub enum ClientError {
         /// What the proxy sent.
         found: u8,
     },
+    /// The SOCKS5 proxy names no address that datagrams could be sent to.
+    #[error("the proxy names no address to send datagrams to")]
+    RelayAddress,
     /// The head of the HTTP response cannot be parsed.
     #[error("malformed http response: {problem}")]
     HttpSyntax {

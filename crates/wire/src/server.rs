@@ -4,9 +4,21 @@ use waypost_net::{Attributes, Target};
 
 use crate::{Accounts, Answer, HttpServer, Machine, ServerError, Socks4Server, Socks5Server, Step};
 
+/// What a client wants to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// A connection to the target.
+    Connect,
+    /// Datagrams to be carried. The target is the address that the client will send from, as far as it
+    /// knows: port 0 means that it does not (RFC 1928 §4).
+    UdpAssociate,
+}
+
 /// What a client asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// What is to be done.
+    pub command: Command,
     /// Where it wants to go.
     pub target: Target,
     /// The user it authenticated as.
@@ -22,7 +34,14 @@ pub struct Request {
 impl Request {
     /// A request for a plain tunnel.
     pub(crate) fn tunnel(target: Target, user: Option<Arc<str>>, answer: Answer) -> Self {
-        Self { target, user, answer, protocol: None, attributes: Attributes::default() }
+        Self {
+            command: Command::Connect,
+            target,
+            user,
+            answer,
+            protocol: None,
+            attributes: Attributes::default(),
+        }
     }
 }
 
@@ -44,7 +63,7 @@ pub struct Server(State);
 
 #[derive(Debug)]
 enum State {
-    Unknown { accept: Accept, accounts: Accounts },
+    Unknown { accept: Accept, accounts: Accounts, udp: bool },
     Spent,
     Socks4(Socks4Server),
     Socks5(Socks5Server),
@@ -57,8 +76,18 @@ impl Server {
     pub fn new(accept: Accept, accounts: Accounts) -> Self {
         Self(match accept {
             Accept::Http => State::Http(HttpServer::new(accounts)),
-            Accept::Socks | Accept::Mixed => State::Unknown { accept, accounts },
+            Accept::Socks | Accept::Mixed => State::Unknown { accept, accounts, udp: false },
         })
+    }
+
+    /// Whether SOCKS5 clients may send datagrams; they may not unless told so here, before the first
+    /// byte.
+    #[must_use]
+    pub fn with_udp(mut self, granted: bool) -> Self {
+        if let State::Unknown { udp, .. } = &mut self.0 {
+            *udp = granted;
+        }
+        self
     }
 }
 
@@ -67,10 +96,10 @@ impl Machine for Server {
     type Error = ServerError;
 
     fn advance(&mut self, input: &[u8]) -> Step<Request, ServerError> {
-        if let State::Unknown { accept, accounts } = &self.0 {
+        if let State::Unknown { accept, accounts, udp } = &self.0 {
             let Some(&first) = input.first() else { return Step::NeedMore };
             self.0 = match (first, accept) {
-                (5, _) => State::Socks5(Socks5Server::new(accounts.clone())),
+                (5, _) => State::Socks5(Socks5Server::new(accounts.clone()).with_udp(*udp)),
                 (4, _) => State::Socks4(Socks4Server::new(accounts)),
                 (_, Accept::Mixed | Accept::Http) => State::Http(HttpServer::new(accounts.clone())),
                 (found, Accept::Socks) => {

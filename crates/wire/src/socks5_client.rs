@@ -1,8 +1,8 @@
-use waypost_net::Target;
+use waypost_net::{Host, Target};
 
 use crate::{
     ClientError, Credentials, Machine, Socks5Reply, Step,
-    address::{Cursor, TYPE_NAME, TYPE_V4, TYPE_V6, put_target},
+    address::{Cursor, TYPE_NAME, TYPE_V4, TYPE_V6, host_v4, host_v6, parse_name, put_target},
     machine::{Fault, Intake, Progress},
 };
 
@@ -11,8 +11,9 @@ const NO_AUTHENTICATION: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NO_ACCEPTABLE_METHOD: u8 = 0xff;
 const CONNECT: u8 = 1;
+const UDP_ASSOCIATE: u8 = 3;
 
-/// The client side of SOCKS5: CONNECT to a name or an address, with or without a password.
+/// The client side of SOCKS5 for connections: CONNECT to a name or an address, with or without a password.
 ///
 /// With credentials both methods are offered and the server chooses. A refusal is recognised by its
 /// first two bytes, because some servers leave out the rest.
@@ -28,7 +29,18 @@ const CONNECT: u8 = 1;
 /// # Ok::<(), waypost_net::AddressError>(())
 /// ```
 #[derive(Debug)]
-pub struct Socks5Client {
+pub struct Socks5Client(Exchange);
+
+/// The client side of SOCKS5 for datagrams: UDP ASSOCIATE, with or without a password.
+///
+/// It yields the address that datagrams are to be sent to. A server that names none (`0.0.0.0`) means
+/// the address that it was reached at. The association lasts as long as the connection.
+#[derive(Debug)]
+pub struct Socks5AssociateClient(Exchange);
+
+/// What both have in common: the greeting, the password, one command, one reply.
+#[derive(Debug)]
+struct Exchange {
     credentials: Option<Credentials>,
     command: Vec<u8>,
     stage: Stage,
@@ -47,9 +59,7 @@ impl Socks5Client {
     /// A client that has sent nothing yet; the first step sends.
     #[must_use]
     pub fn new(target: &Target, credentials: Option<Credentials>) -> Self {
-        let mut command = vec![VERSION, CONNECT, 0];
-        put_target(&mut command, target);
-        Self { credentials, command, stage: Stage::Start, intake: Intake::default() }
+        Self(Exchange::new(CONNECT, target, credentials))
     }
 }
 
@@ -58,6 +68,43 @@ impl Machine for Socks5Client {
     type Error = ClientError;
 
     fn advance(&mut self, input: &[u8]) -> Step<(), ClientError> {
+        self.0.advance(input, |_bound| Ok(()))
+    }
+}
+
+impl Socks5AssociateClient {
+    /// A client that has sent nothing yet; the first step sends. `source` is where its datagrams will
+    /// come from, port 0 if that is not known.
+    #[must_use]
+    pub fn new(source: &Target, credentials: Option<Credentials>) -> Self {
+        Self(Exchange::new(UDP_ASSOCIATE, source, credentials))
+    }
+}
+
+impl Machine for Socks5AssociateClient {
+    type Output = Target;
+    type Error = ClientError;
+
+    fn advance(&mut self, input: &[u8]) -> Step<Target, ClientError> {
+        self.0.advance(input, |bound| {
+            bound.filter(|bound| bound.port != 0).ok_or_else(|| Fault::silent(ClientError::RelayAddress))
+        })
+    }
+}
+
+impl Exchange {
+    fn new(command: u8, target: &Target, credentials: Option<Credentials>) -> Self {
+        let mut command = vec![VERSION, command, 0];
+        put_target(&mut command, target);
+        Self { credentials, command, stage: Stage::Start, intake: Intake::default() }
+    }
+
+    /// `accept` makes of the address in the reply what is yielded; it is `None` if it is not valid.
+    fn advance<T>(
+        &mut self,
+        input: &[u8],
+        accept: impl FnOnce(Option<Target>) -> Result<T, Fault<ClientError>>,
+    ) -> Step<T, ClientError> {
         let Self { credentials, command, stage, intake } = self;
         intake.advance(input, |bytes| {
             let mut cursor = Cursor::new(bytes);
@@ -80,10 +127,8 @@ impl Machine for Socks5Client {
                     *stage = Stage::Reply;
                     Ok(Progress::Send { bytes: command.clone(), consumed: cursor.position() })
                 }),
-                Stage::Reply => parse_reply(&mut cursor).map(|granted| {
-                    granted?;
-                    Ok(Progress::Done { output: (), consumed: cursor.position() })
-                }),
+                Stage::Reply => parse_reply(&mut cursor)
+                    .map(|bound| Ok(Progress::Done { output: accept(bound?)?, consumed: cursor.position() })),
             };
             parsed.unwrap_or(Ok(Progress::NeedMore))
         })
@@ -122,7 +167,8 @@ fn parse_verdict(cursor: &mut Cursor<'_>) -> Option<Result<(), Fault<ClientError
     Some(if status == 0 { Ok(()) } else { Err(Fault::silent(ClientError::CredentialsRejected)) })
 }
 
-fn parse_reply(cursor: &mut Cursor<'_>) -> Option<Result<(), Fault<ClientError>>> {
+/// The address in the reply is `None` if it is a name that is none: CONNECT does not need it.
+fn parse_reply(cursor: &mut Cursor<'_>) -> Option<Result<Option<Target>, Fault<ClientError>>> {
     if let Err(fault) = check_version(cursor.byte()?) {
         return Some(Err(fault));
     }
@@ -131,12 +177,12 @@ fn parse_reply(cursor: &mut Cursor<'_>) -> Option<Result<(), Fault<ClientError>>
         return Some(Err(Fault::silent(ClientError::Socks5(Socks5Reply(code)))));
     }
     let [_reserved, address_type] = cursor.array()?;
-    match address_type {
-        TYPE_V4 => cursor.take(4)?,
-        TYPE_V6 => cursor.take(16)?,
-        TYPE_NAME => cursor.prefixed()?,
+    let host: Option<Host> = match address_type {
+        TYPE_V4 => Some(host_v4(cursor.array()?)),
+        TYPE_V6 => Some(host_v6(cursor.array()?)),
+        TYPE_NAME => parse_name(cursor.prefixed()?).ok(),
         found => return Some(Err(Fault::silent(ClientError::AddressType { found }))),
     };
-    cursor.port()?;
-    Some(Ok(()))
+    let port = cursor.port()?;
+    Some(Ok(host.map(|host| Target::new(host, port))))
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use waypost_net::{Host, Target};
 
 use crate::{
-    Accounts, Answer, Machine, Request, ServerError, Step,
+    Accounts, Answer, Command, Machine, Request, ServerError, Step,
     address::{Cursor, TYPE_NAME, TYPE_V4, TYPE_V6, host_v4, host_v6, parse_name},
     answer::socks5_failure,
     machine::{Fault, Intake, Progress},
@@ -15,6 +15,7 @@ const NO_AUTHENTICATION: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NO_ACCEPTABLE_METHOD: u8 = 0xff;
 const CONNECT: u8 = 1;
+const UDP_ASSOCIATE: u8 = 3;
 
 const GENERAL_FAILURE: u8 = 1;
 const COMMAND_NOT_SUPPORTED: u8 = 7;
@@ -22,11 +23,12 @@ const ADDRESS_TYPE_NOT_SUPPORTED: u8 = 8;
 
 /// The server side of SOCKS5 (RFC 1928) with user and password authentication (RFC 1929).
 ///
-/// Only CONNECT is granted. With accounts, every client has to authenticate; without, none is asked
+/// CONNECT is granted, and UDP ASSOCIATE where it is allowed; BIND is not. With accounts, every client has to authenticate; without, none is asked
 /// to. An address written as a name is taken for the address.
 #[derive(Debug)]
 pub struct Socks5Server {
     accounts: Accounts,
+    udp: bool,
     user: Option<Arc<str>>,
     stage: Stage,
     intake: Intake,
@@ -43,7 +45,13 @@ impl Socks5Server {
     /// A server that has read nothing yet.
     #[must_use]
     pub fn new(accounts: Accounts) -> Self {
-        Self { accounts, user: None, stage: Stage::Methods, intake: Intake::default() }
+        Self { accounts, udp: false, user: None, stage: Stage::Methods, intake: Intake::default() }
+    }
+
+    /// Whether UDP ASSOCIATE is granted.
+    #[must_use]
+    pub fn with_udp(self, granted: bool) -> Self {
+        Self { udp: granted, ..self }
     }
 }
 
@@ -52,7 +60,7 @@ impl Machine for Socks5Server {
     type Error = ServerError;
 
     fn advance(&mut self, input: &[u8]) -> Step<Request, ServerError> {
-        let Self { accounts, user, stage, intake } = self;
+        let Self { accounts, udp, user, stage, intake } = self;
         intake.advance(input, |bytes| {
             let mut cursor = Cursor::new(bytes);
             let parsed = match stage {
@@ -66,8 +74,10 @@ impl Machine for Socks5Server {
                     *stage = Stage::Command;
                     Ok(Progress::Send { bytes: vec![AUTH_VERSION, 0], consumed: cursor.position() })
                 }),
-                Stage::Command => parse_command(&mut cursor).map(|target| {
-                    let output = Request::tunnel(target?, user.take(), Answer::Socks5);
+                Stage::Command => parse_command(&mut cursor, *udp).map(|request| {
+                    let (command, target) = request?;
+                    let request = Request::tunnel(target, user.take(), Answer::Socks5);
+                    let output = Request { command, ..request };
                     Ok(Progress::Done { output, consumed: cursor.position() })
                 }),
             };
@@ -108,7 +118,10 @@ fn parse_credentials(
     }
 }
 
-fn parse_command(cursor: &mut Cursor<'_>) -> Option<Result<Target, Fault<ServerError>>> {
+fn parse_command(
+    cursor: &mut Cursor<'_>,
+    udp: bool,
+) -> Option<Result<(Command, Target), Fault<ServerError>>> {
     let refusal = |code, error| Some(Err(Fault::new(socks5_failure(code), error)));
     let version = cursor.byte()?;
     if version != VERSION {
@@ -122,11 +135,13 @@ fn parse_command(cursor: &mut Cursor<'_>) -> Option<Result<Target, Fault<ServerE
         found => return refusal(ADDRESS_TYPE_NOT_SUPPORTED, ServerError::AddressType { found }),
     };
     let port = cursor.port()?;
-    if command != CONNECT {
-        return refusal(COMMAND_NOT_SUPPORTED, ServerError::Command { command });
-    }
+    let command = match command {
+        CONNECT => Command::Connect,
+        UDP_ASSOCIATE if udp => Command::UdpAssociate,
+        command => return refusal(COMMAND_NOT_SUPPORTED, ServerError::Command { command }),
+    };
     match host {
-        Ok(host) => Some(Ok(Target::new(host, port))),
+        Ok(host) => Some(Ok((command, Target::new(host, port)))),
         Err(error) => refusal(GENERAL_FAILURE, error),
     }
 }

@@ -2,12 +2,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use waypost_net::Secret;
 
-use super::policy::Policies;
+use super::{policy::Policies, udp};
 use crate::{
     Span,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Account, ClientProtocol, Policy},
+    model::{Account, ClientProtocol, Policy, UdpInbound},
     object::{Object, choose},
     report::{Report, quote},
 };
@@ -26,16 +26,25 @@ pub(super) static SOCKS_INBOUND: KeyTable = KeyTable {
             "Whether clients have to log in; without `password`, `accounts` are not asked for.",
         ),
         Key::new("accounts", Form::Objects("Account"), "Who may log in."),
-        Key::new("udp", Form::Flag, "Whether clients may send datagrams; they are refused in this version."),
-        Key::new("ip", Form::Text, "The address that clients send datagrams to.")
-            .no_effect("datagrams are refused in this version"),
+        Key::new("udp", Form::Flag, "Whether clients may send datagrams (`UDP ASSOCIATE`); not by default."),
+        Key::new(
+            "ip",
+            Form::Text,
+            "The address that clients are told to send datagrams to; without it the one that they came in by.",
+        ),
+        Key::new(
+            "udpPort",
+            Form::Port,
+            "One port for the datagrams of all clients, who are told apart by their addresses; \
+             without it each association has a port of its own.",
+        ),
         Key::new("userLevel", Form::Number, "The policy level of clients."),
         Key::new("timeout", Form::Number, "How long an idle connection lives.")
             .no_effect("old and ignored by V2Ray too"),
         Key::new("allowTransparent", Form::Flag, "A key of `http` inbounds that front ends write here too.")
             .only_off("requests that were not meant for a proxy are refused"),
         Key::new("packetEncoding", Form::Text, "The encoding of datagrams.")
-            .no_effect("datagrams are refused in this version"),
+            .no_effect("datagrams have the form of SOCKS5"),
         Key::new("deferLastReply", Form::Flag, "Whether success is told late.")
             .no_effect("it is never told early"),
     ],
@@ -71,35 +80,33 @@ pub(super) static ACCOUNT: KeyTable = KeyTable {
 
 pub(super) const LEVELS: &str = "only the level of an inbound counts";
 
-/// Reads `settings` of an inbound; what comes out are the accounts that are in force, and what its
-/// connections are carried under.
+/// Reads `settings` of an inbound; what comes out are the accounts that are in force, what its
+/// connections are carried under, and what is done for datagrams.
 pub(super) fn read_settings(
     inbound: &Object<'_>,
     protocol: ClientProtocol,
     policies: &Policies,
     report: &mut Report<'_>,
-) -> (Vec<Account>, Policy) {
+) -> (Vec<Account>, Policy, Option<UdpInbound>) {
     let table = match protocol {
         ClientProtocol::Socks | ClientProtocol::Mixed => &SOCKS_INBOUND,
         ClientProtocol::Http => &HTTP_INBOUND,
     };
     let settings = inbound.object("settings", table, report);
     let policy = policies.of(settings.as_ref(), report);
-    let accounts = settings.map(|settings| match protocol {
-        ClientProtocol::Socks | ClientProtocol::Mixed => read_socks(&settings, protocol, report),
-        ClientProtocol::Http => read_accounts(&settings, Login::Http, report),
-    });
-    (accounts.unwrap_or_default(), policy)
+    let (accounts, udp) = match (settings, protocol) {
+        (None, _) => (Vec::new(), None),
+        (Some(settings), ClientProtocol::Socks | ClientProtocol::Mixed) => {
+            (read_socks(&settings, protocol, report), udp::read(&settings, report))
+        }
+        (Some(settings), ClientProtocol::Http) => (read_accounts(&settings, Login::Http, report), None),
+    };
+    (accounts, policy, udp)
 }
 
 fn read_socks(settings: &Object<'_>, protocol: ClientProtocol, report: &mut Report<'_>) -> Vec<Account> {
     let login = if protocol == ClientProtocol::Mixed { Login::Both } else { Login::Socks };
     let accounts = read_accounts(settings, login, report);
-    if let Some(udp) = settings.flag("udp", report).filter(|udp| udp.value) {
-        report
-            .warning(udp.span, "`UDP ASSOCIATE` is refused in this version")
-            .help("clients that send datagrams fall back to TCP or fail");
-    }
     let auth = settings.text("auth", report);
     let choices = [("noauth", false), ("password", true)];
     let asks = auth.and_then(|auth| choose("auth", auth, &choices, report));

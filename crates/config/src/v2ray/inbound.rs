@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use super::{accounts, door, listen, names::Names, policy::Policies, stream};
+use super::{accounts, door, listen, names::Names, policy::Policies, stream, udp};
 use crate::{
     Span, Spanned,
     json::Value,
@@ -104,6 +104,7 @@ pub(super) fn read_all(
     let inbounds: Vec<Inbound> =
         values.iter().filter_map(|value| read(value, policies, names, report)).collect();
     listen::find_conflicts(&inbounds, report);
+    udp::find_port_conflicts(&inbounds, report);
     inbounds
 }
 
@@ -123,20 +124,20 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
     let before = report.n_errors();
     let settings = match read_protocol(&object, report) {
         Some(Kind::Client(protocol)) => {
-            let (accounts, policy) = accounts::read_settings(&object, protocol, policies, report);
-            Some((InboundProtocol::Client(protocol), accounts, policy))
+            let (accounts, policy, udp) = accounts::read_settings(&object, protocol, policies, report);
+            Some((InboundProtocol::Client(protocol), accounts, policy, udp))
         }
         Some(Kind::Door) => {
             let (door, policy) = door::read(&object, policies, report);
-            door.map(|door| (InboundProtocol::Door(door), Vec::new(), policy))
+            door.map(|door| (InboundProtocol::Door(door), Vec::new(), policy, None))
         }
         None => None,
     };
-    let open = settings.as_ref().map(|(_, accounts, _)| accounts.is_empty());
+    let open = settings.as_ref().map(|(_, accounts, ..)| accounts.is_empty());
     // With an error in the settings nobody knows who may come in.
     let listen = listen::read(&object, open.filter(|_| report.n_errors() == before), report);
-    let (protocol, accounts, policy) = settings?;
-    Some(Inbound { tag, listen: listen?, protocol, accounts, policy, limits, socket, span: object.span })
+    let (protocol, accounts, policy, udp) = settings?;
+    Some(Inbound { tag, listen: listen?, protocol, accounts, udp, policy, limits, socket, span: object.span })
 }
 
 fn read_limits(object: &Object<'_>, report: &mut Report<'_>) -> Limits {

@@ -160,6 +160,6 @@ pub(super) fn find_conflicts(inbounds: &[Inbound], report: &mut Report<'_>) {
 }
 
 /// Whether two listeners on the same port exclude each other.
-fn overlap(left: IpAddr, right: IpAddr) -> bool {
+pub(super) fn overlap(left: IpAddr, right: IpAddr) -> bool {
     left == right || (left.is_ipv4() == right.is_ipv4() && (left.is_unspecified() || right.is_unspecified()))
 }

@@ -24,6 +24,7 @@ mod routing;
 mod rule;
 mod sockopt;
 mod stream;
+mod udp;
 mod upstream;
 
 pub(crate) use file::read;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use waypost_config::model::{
     AddressFamily, ClientProtocol, Config, DomainEntry, DomainStrategy, FreedomResolve, HostsAnswer,
-    InboundProtocol, LogLevel, OutboundProtocol, ProcessEntry, RuleTarget, UserEntry,
+    InboundProtocol, LogLevel, OutboundProtocol, ProcessEntry, RuleTarget, UdpInbound, UserEntry,
 };
 use waypost_net::{Host, PortRange};
 
@@ -34,6 +34,15 @@ fn old_forms_come_first() {
     ));
     assert_eq!(config.routing.domain_strategy, DomainStrategy::IpIfNonMatch);
     assert_eq!(config.routing.rules.len(), 1);
+}
+
+#[test]
+fn datagrams_are_carried_where_the_file_says_so() {
+    let udp = |config: Config| config.inbounds.iter().map(|inbound| inbound.udp).collect::<Vec<_>>();
+    let own = UdpInbound { address: "127.0.0.1".parse().ok(), port: None };
+    let shared = UdpInbound { address: None, port: Some(1081) };
+    assert_eq!(udp(good!("12-datagrams")), [Some(own), Some(shared), Some(shared)]);
+    assert_eq!(udp(good!("03-v2ray-manual"))[0], None);
 }
 
 #[test]

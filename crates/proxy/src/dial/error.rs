@@ -81,6 +81,12 @@ pub enum DialError {
         /// What it said.
         source: ClientError,
     },
+    /// The outbound carries no datagrams: HTTP has none.
+    #[error("the outbound carries no datagrams")]
+    NoDatagrams,
+    /// So many connections are open that there is no room for another descriptor.
+    #[error("there is no room for another connection")]
+    NoRoom,
     /// No outbound of a plan had connected when the time was up.
     #[error("nothing was connected within {limit:?}")]
     TooLate {
@@ -160,7 +166,9 @@ impl DialError {
             | Self::Loopback { .. }
             | Self::Lost { .. }
             | Self::HandshakeClosed { .. }
-            | Self::CredentialsRejected { .. } => DialFailure::General,
+            | Self::CredentialsRejected { .. }
+            | Self::NoDatagrams
+            | Self::NoRoom => DialFailure::General,
         }
     }
 }

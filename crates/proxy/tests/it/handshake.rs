@@ -13,6 +13,7 @@ fn settings() -> HandshakeSettings {
     HandshakeSettings {
         accept: Accept::Mixed,
         accounts: Accounts::default(),
+        udp: false,
         timeout: DEFAULT_HANDSHAKE_TIMEOUT,
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn inbound(listen: IpAddr, first: u16, last: u16) -> Inbound {
         listen: Listen::Ports { ip: listen, ports: PortRange { first, last } },
         protocol: InboundProtocol::Client(ClientProtocol::Mixed),
         accounts: Vec::new(),
+        udp: None,
         policy: Policy::default(),
         limits: Limits::default(),
         socket: SocketOptions::default(),

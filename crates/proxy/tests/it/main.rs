@@ -15,4 +15,5 @@ mod handshake;
 mod listener;
 mod relay;
 mod shell;
+mod udp;
 mod vectors;

@@ -18,3 +18,4 @@ mod oracle;
 mod programs;
 mod seed;
 mod simulate;
+mod udp;

@@ -1,7 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 use waypost_wire::{
-    Accept, Accounts, Credentials, HttpConnectClient, MAX_HTTP_HEAD_BYTES, Machine, Server, Socks5Client,
-    Step,
+    Accept, Accounts, Credentials, HttpConnectClient, MAX_HTTP_HEAD_BYTES, Machine, Server,
+    Socks5AssociateClient, Socks5Client, Step, UdpDatagram,
 };
 
 use crate::drive::{one_account, run_all_ways};
@@ -53,7 +53,24 @@ proptest! {
     fn clients_treat_any_bytes_alike_however_they_are_cut(bytes in hostile_bytes()) {
         let target = "example.com:443".parse().unwrap();
         run_all_ways(|| Socks5Client::new(&target, Some(credentials())), &bytes);
+        run_all_ways(|| Socks5AssociateClient::new(&target, Some(credentials())), &bytes);
         run_all_ways(|| HttpConnectClient::new(&target, Some(&credentials())), &bytes);
+    }
+
+    #[test]
+    fn datagrams_are_taken_apart_without_losing_a_byte(bytes in vec(any::<u8>(), 0..300), kind in 0_u8..6) {
+        let mut bytes = bytes;
+        for (place, octet) in bytes.iter_mut().zip([0, 0, 0, kind]) {
+            *place = octet;
+        }
+        if let Ok(datagram) = UdpDatagram::parse(&bytes) {
+            prop_assert_eq!(&[&bytes[..3], datagram.address, datagram.payload].concat(), &bytes);
+            if let Ok(target) = datagram.target() {
+                let again = UdpDatagram::header_to(&target);
+                let again = UdpDatagram::parse(&again).map(|again| again.target());
+                prop_assert_eq!(again, Ok(Ok(target)));
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use waypost_net::{Secret, Target};
 use waypost_wire::{
     Accept, Accounts, Answer, ClientError, Credentials, HttpConnectClient, MAX_HTTP_HEAD_BYTES, Machine,
-    Server, Socks5Client, Socks5Reply, Step,
+    Server, Socks5AssociateClient, Socks5Client, Socks5Reply, Step,
 };
 
 use crate::drive::{End, one_account, run, run_all_ways};
@@ -78,6 +78,26 @@ fn socks5_refusals_are_told_in_words() {
     check_socks5(None, b"\x05\x00\x05\x00\x00\x02", &sent, Err(ClientError::AddressType { found: 2 }));
     let with_credentials = [GREETING_WITH_USER, CREDENTIALS].concat();
     check_socks5(Some(&user), b"\x05\x02\x01\x01", &with_credentials, Err(ClientError::CredentialsRejected));
+}
+
+#[test]
+fn socks5_learns_where_to_send_datagrams() {
+    let source = "0.0.0.0:0".parse::<Target>().unwrap();
+    let associate = |reply: &[u8]| {
+        let answers = [b"\x05\x00", reply].concat();
+        let run = run_all_ways(|| Socks5AssociateClient::new(&source, None), &answers);
+        assert_eq!(run.sent, [GREETING, b"\x05\x03\x00\x01\0\0\0\0\0\0"].concat());
+        match run.end {
+            End::Done { output, .. } => Ok(output.to_string()),
+            End::Failed { error, .. } => Err(error),
+            End::WantsMore => panic!("the reply is whole"),
+        }
+    };
+    assert_eq!(associate(b"\x05\x00\x00\x01\x7f\0\0\x01\x04\x38"), Ok("127.0.0.1:1080".to_owned()));
+    assert_eq!(associate(b"\x05\x00\x00\x03\x05relay\x04\x38"), Ok("relay:1080".to_owned()));
+    assert_eq!(associate(b"\x05\x00\x00\x01\x7f\0\0\x01\0\0"), Err(ClientError::RelayAddress));
+    assert_eq!(associate(b"\x05\x00\x00\x03\x03a b\x04\x38"), Err(ClientError::RelayAddress));
+    assert_eq!(associate(b"\x05\x07"), Err(ClientError::Socks5(Socks5Reply(7))));
 }
 
 #[track_caller]

@@ -7,3 +7,4 @@ mod clients;
 mod drive;
 mod http_server;
 mod socks_server;
+mod socks_udp;

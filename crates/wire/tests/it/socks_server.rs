@@ -1,5 +1,5 @@
 use waypost_net::{AddressError, DomainError};
-use waypost_wire::{Accept, Accounts, Answer, Server, ServerError};
+use waypost_wire::{Accept, Accounts, Answer, Command, Server, ServerError};
 
 use crate::drive::{End, one_account, run_all_ways};
 
@@ -12,7 +12,7 @@ fn check(accounts: &Accounts, input: &[u8], sent: &[u8], expected: Expected<'_>)
     assert_eq!(run.sent, sent);
     match (run.end, expected) {
         (End::Done { output, rest }, Ok((target, user, expected_rest))) => {
-            assert_eq!(output.target.to_string(), target);
+            assert_eq!((output.command, output.target.to_string().as_str()), (Command::Connect, target));
             assert_eq!(output.user.as_deref(), user);
             assert_eq!(rest, expected_rest);
             let answer = if input[0] == 4 { Answer::Socks4 } else { Answer::Socks5 };
@@ -92,6 +92,25 @@ fn what_is_not_granted_gets_its_code() {
     for (request, code, error) in cases {
         check(&accounts, &open(request), &[5, 0], Err((&refusal(code), error)));
     }
+}
+
+#[test]
+fn datagrams_are_granted_where_they_are_allowed_and_binding_never() {
+    let server = || Server::new(Accept::Mixed, one_account()).with_udp(true);
+    let login = b"\x05\x01\x02\x01\x04user\x04pass";
+    for (address, source) in [
+        (&b"\x01\x0a\x01\x02\x03\x01\xbb"[..], "10.1.2.3:443"),
+        (b"\x01\0\0\0\0\0\0", "0.0.0.0:0"),
+        (b"\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05", "[::]:5"),
+    ] {
+        let run = run_all_ways(server, &[&login[..], b"\x05\x03\x00", address, b"rest"].concat());
+        let End::Done { output, rest } = run.end else { panic!("{:?}", run.end) };
+        assert_eq!((output.command, output.target.to_string()), (Command::UdpAssociate, source.to_owned()));
+        assert_eq!((output.user.as_deref(), &*rest), (Some("user"), &b"rest"[..]));
+    }
+    let bind = run_all_ways(server, &[&login[..], b"\x05\x02\x00\x01\x0a\x01\x02\x03\x01\xbb"].concat());
+    let End::Failed { reply, error } = bind.end else { panic!("{:?}", bind.end) };
+    assert_eq!((&*reply, error), (&refusal(7)[..], ServerError::Command { command: 2 }));
 }
 
 #[test]

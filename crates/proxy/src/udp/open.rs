@@ -1,0 +1,212 @@
+//! Opening a session: decide, plan, and walk the plan until an outbound can carry it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Type};
+use tokio::time::Instant;
+use tracing::debug;
+use waypost_health::{CheckId, MemberId};
+use waypost_net::{Flow, Network, Target};
+
+use super::{
+    Facts,
+    carrier::{Carrier, Carriers},
+};
+use crate::{
+    ConnectionGuard, ConnectionInfo, DialError,
+    chain::Chain,
+    dial::DatagramWay,
+    dials::Dials,
+    dispatch::{MAX_LOOPBACKS, Remark, Shared, Tried, decide, path, route},
+    engine::Core,
+    health::LiveGuard,
+    snapshot::Snapshot,
+    walk::{Attempts, Ending, Pace, Patience, Walk, WalkEnd},
+};
+
+/// A session to open.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) core: Arc<Core>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) carriers: Arc<Carriers>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) target: Target,
+    /// The entry of a session that leaves its member.
+    pub(super) standing: Option<ConnectionGuard>,
+}
+
+/// A session that can carry.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) carrier: Arc<Carrier>,
+    /// The address that the carrier sends to, if it sends to targets itself.
+    pub(super) to: Option<SocketAddr>,
+    /// The member and how the group probes it, if a group chose it.
+    pub(super) member: Option<(MemberId, Option<CheckId>)>,
+    pub(super) guard: ConnectionGuard,
+    pub(super) live: LiveGuard,
+    pub(super) remark: Option<Box<Remark>>,
+}
+
+/// Opens a session; `None` if nothing carries it, which the log tells.
+pub(super) async fn open(order: Order) -> Option<Opened> {
+    let Order { core, snapshot, carriers, facts, target, standing } = order;
+    let shared = Shared { core: &core, snapshot: &snapshot };
+    let mut flow = Flow {
+        source: facts.source,
+        local: facts.local,
+        inbound: facts.inbound.clone(),
+        user: facts.user.clone(),
+        ..Flow::new(Network::Udp, target)
+    };
+    let mut rounds = 0;
+    let (decision, begin, rule, route) = loop {
+        let decision = decide(&snapshot, &flow).await;
+        let begin = Instant::now();
+        let rule = snapshot.rule_label(&decision);
+        let route = match route(shared, &decision, &mut flow).await {
+            Ok(route) => route,
+            Err(error) => {
+                debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp", rule = &*rule, %error, "refused");
+                return None;
+            }
+        };
+        match route.first.outbound.dialer.loopback() {
+            Some(inbound) if rounds < MAX_LOOPBACKS => {
+                flow.inbound = Some(inbound.clone());
+                rounds += 1;
+            }
+            // One that still leads back is refused when it is tried.
+            Some(_) | None => break (decision, begin, rule, route),
+        }
+    };
+    let dials = Dials::new(&snapshot, &flow, &decision, &route, shared.health(), begin);
+    let attempts =
+        DatagramDials { dials: &dials, carriers: &carriers, core: &core, joined: AtomicBool::new(false) };
+    let pace = dials.pace();
+    let deadline = begin + pace.total_timeout;
+    let mut walk = Walk::new(&attempts, Pace { abreast: pace.max_in_flight.get().into(), deadline });
+    let (number, error) = match walk.next().await {
+        WalkEnd::Reached(number, (carrier, to)) => {
+            let attempt = route.attempt(number);
+            let live = core.health.carry(attempt.member);
+            let path = path(&dials, number);
+            let guard = match standing {
+                Some(guard) => {
+                    guard.connection().set_path(path);
+                    guard
+                }
+                None => core.connections.insert(info(&flow, rule), path),
+            };
+            let member = route.group.is_some().then_some((attempt.member, attempt.check));
+            return Some(Opened { carrier, to, member, guard, live, remark: Remark::new(&dials, number) });
+        }
+        WalkEnd::Failed(number, error) => (number, error),
+        WalkEnd::TooLate(number) => (number, DialError::TooLate { limit: pace.total_timeout }),
+        WalkEnd::NoneLeft => (0, DialError::NoAddress),
+    };
+    let attempt = route.attempt(number);
+    debug!(
+        inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp",
+        rule = &*rule, outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why,
+        error = %Chain(&error), attempts = %Tried(&dials), "not carried"
+    );
+    None
+}
+
+fn info(flow: &Flow, rule: Arc<str>) -> ConnectionInfo {
+    ConnectionInfo {
+        network: flow.network,
+        inbound: flow.inbound.clone(),
+        source: flow.source,
+        target: flow.target.clone(),
+        user: flow.user.clone(),
+        rule,
+    }
+}
+
+/// The attempts of a route, made by opening carriers in place of streams.
+struct DatagramDials<'a, 'd, 's> {
+    dials: &'a Dials<'d, 's>,
+    carriers: &'a Carriers,
+    core: &'a Core,
+    /// Whether the attempt that succeeded found its carrier open, or opened nothing that could fail.
+    joined: AtomicBool,
+}
+
+impl Attempts for DatagramDials<'_, '_, '_> {
+    type Reached = (Arc<Carrier>, Option<SocketAddr>);
+    type Error = DialError;
+
+    fn count(&self) -> usize {
+        self.dials.count()
+    }
+
+    fn choose(&self, left: &[usize]) -> usize {
+        self.dials.choose(left)
+    }
+
+    fn patience(&self, number: usize) -> Patience {
+        self.dials.patience(number)
+    }
+
+    async fn attempt(&self, number: usize) -> Result<Self::Reached, DialError> {
+        let Dials { flow, decision, snapshot, route, .. } = self.dials;
+        let deadline = Instant::now() + self.dials.pace().attempt_timeout;
+        let attempt = route.attempt(number);
+        let (member, limit) = (attempt.member, &self.core.limit);
+        match attempt.outbound.dialer.datagram_way() {
+            DatagramWay::Blackhole => Err(DialError::Blackholed { http_response: false }),
+            DatagramWay::Loopback(inbound) => Err(DialError::Loopback { inbound: inbound.clone() }),
+            DatagramWay::Freedom(way) => {
+                let prefer = &decision.matched_addresses;
+                let found = way.addresses(&flow.target, prefer, snapshot.resolver(), deadline).await?;
+                let to = reachable(&found).ok_or(DialError::NoAddress)?;
+                let open = async { Carrier::freedom(way.socket, limit) };
+                let (carrier, _) = self.carriers.get_or_open(member, open).await?;
+                carrier.socket(Some(to)).map_err(|error| DialError::connect(to, &error))?;
+                self.joined.store(true, Ordering::Relaxed);
+                Ok((carrier, Some(to)))
+            }
+            DatagramWay::Proxy(servers) => {
+                let open = Carrier::socks(servers, snapshot.resolver(), deadline, limit);
+                let (carrier, is_new) = self.carriers.get_or_open(member, open).await?;
+                self.joined.store(!is_new, Ordering::Relaxed);
+                Ok((carrier, None))
+            }
+        }
+    }
+
+    fn is_final(&self, number: usize, error: &DialError) -> bool {
+        self.dials.is_final(number, error)
+    }
+
+    fn may_succeed_later(&self, error: &DialError) -> bool {
+        self.dials.may_succeed_later(error)
+    }
+
+    fn ended(&self, number: usize, ending: Ending<'_, DialError>, took: Duration) {
+        if matches!(ending, Ending::Reached) && self.joined.load(Ordering::Relaxed) {
+            return self.dials.joined(number, took);
+        }
+        self.dials.ended(number, ending, took);
+    }
+}
+
+/// The first address that this host has a route to. Nothing is sent to find out.
+fn reachable(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let has_route = |address: &&SocketAddr| {
+        let socket = socket2::Socket::new(Domain::for_address(**address), Type::DGRAM, Some(Protocol::UDP));
+        socket.is_ok_and(|socket| socket.connect(&(**address).into()).is_ok())
+    };
+    match addresses {
+        [] => None,
+        [only] => Some(*only),
+        [first, ..] => Some(*addresses.iter().find(has_route).unwrap_or(first)),
+    }
+}

@@ -1,0 +1,82 @@
+use tokio::{sync::OwnedSemaphorePermit, task::AbortHandle, time::Instant};
+use waypost_net::Target;
+use waypost_wire::UdpDatagram;
+
+use super::{open::Opened, stay::Tie};
+use crate::{EndReason, RelayEnd};
+
+/// Datagrams that wait until their session can carry. A client that has no answer sends again.
+const MAX_WAITING: usize = 32;
+
+/// What a client exchanges with one target.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) target: Target,
+    pub(super) state: State,
+    /// Ends the session when the table of connections says so.
+    pub(super) watch: Option<AbortHandle>,
+    /// The room that it takes among all sessions.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing carries it yet.
+    Opening { waiting: Vec<Box<[u8]>> },
+    /// A carrier carries it.
+    Open(Box<Standing>),
+    /// Nothing carries it, and until then nobody is asked again.
+    Refused { until: Instant },
+}
+
+/// A session that is carried.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) opened: Opened,
+    /// The place of its carrier in the association.
+    pub(super) way: usize,
+    /// What goes before its datagrams on their way to a proxy server; nothing on a direct way.
+    pub(super) header_up: Vec<u8>,
+    /// What goes before its answers on their way to the client; nothing where the client needs none.
+    pub(super) header_down: Vec<u8>,
+    pub(super) tie: Tie,
+}
+
+impl Session {
+    /// Keeps a datagram until the session can carry; `false` if too many wait.
+    pub(super) fn wait(&mut self, payload: &[u8]) -> bool {
+        match &mut self.state {
+            State::Opening { waiting } if waiting.len() < MAX_WAITING => {
+                waiting.push(payload.into());
+                true
+            }
+            State::Opening { .. } | State::Open(_) | State::Refused { .. } => false,
+        }
+    }
+
+    /// Logs the end of the session.
+    pub(super) fn end(self, reason: EndReason) {
+        if let Some(watch) = self.watch {
+            watch.abort();
+        }
+        let State::Open(standing) = self.state else { return };
+        let Opened { guard, live, remark, .. } = standing.opened;
+        drop(live);
+        if let Some(remark) = remark {
+            let (up, down) = guard.connection().conduit.counters.totals();
+            remark.log(&guard, RelayEnd { up, down, reason });
+        }
+    }
+}
+
+impl Standing {
+    /// `with_header` says whether the client is told where an answer came from.
+    pub(super) fn new(opened: Opened, way: usize, target: &Target, with_header: bool) -> Self {
+        let header_up = if opened.to.is_some() { Vec::new() } else { UdpDatagram::header_to(target) };
+        let header_down = match opened.to {
+            Some(to) if with_header => UdpDatagram::header_from(to),
+            Some(_) | None => Vec::new(),
+        };
+        Self { opened, way, header_up, header_down, tie: Tie::default() }
+    }
+}
