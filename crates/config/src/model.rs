@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod load_balance;
+mod sniffing;
 mod udp;
 
 use std::{net::IpAddr, sync::Arc};
@@ -17,6 +18,7 @@ pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
     OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
 };
+pub use self::sniffing::{OverrideProtocol, Sniffing};
 pub use self::udp::UdpInbound;
 use crate::{Span, Spanned};
 
@@ -123,6 +125,8 @@ pub struct Inbound {
     pub accounts: Vec<Account>,
     /// What is done for clients that send datagrams; `None` refuses them. Only SOCKS has them.
     pub udp: Option<UdpInbound>,
+    /// `sniffing`, if it is switched on.
+    pub sniffing: Option<Sniffing>,
     /// The level of `policy` that its settings name.
     pub policy: Policy,
     /// How many connections it takes at a time.

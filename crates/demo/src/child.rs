@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 use waypost_config::model::ClientProtocol;
-use waypost_proxy::{HandshakeSettings, Stream, accept_client, bind};
+use waypost_proxy::{HandshakeSettings, Opened, Stream, accept_client, bind};
 
 use crate::{DemoError, DemoMember, proxy};
 
@@ -71,7 +71,8 @@ pub(crate) async fn member(arguments: &DemoMember) -> Result<(), DemoError> {
 
 async fn carry(stream: Stream, settings: &HandshakeSettings, delay: Duration) -> Result<(), DemoError> {
     let failed = DemoError::system("to carry a connection");
-    let accepted = accept_client(stream, settings).await?;
+    // The demo itself is the only client, and asks for tunnels.
+    let Opened::Tunnel(accepted) = accept_client(stream, settings).await? else { return Ok(()) };
     sleep(delay).await;
     let carrying = async {
         let target = (accepted.target.host.to_string(), accepted.target.port);

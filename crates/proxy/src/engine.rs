@@ -19,6 +19,7 @@ use crate::{
     serve::{Entry, Inbound, serve},
     setup,
     snapshot::Snapshot,
+    sniffing::Sniffing,
     udp::{DroppedDatagrams, Udp, UdpListeners},
 };
 
@@ -88,8 +89,9 @@ impl Proxy {
     pub fn start_on(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
         let mut bound = Vec::new();
         let mut udp_listeners = UdpListeners::default();
-        for inbound in &config.inbounds {
-            let shared = Inbound { udp: udp_listeners.bind(inbound)?, ..Inbound::try_new(inbound)? };
+        for (index, inbound) in config.inbounds.iter().enumerate() {
+            let udp = udp_listeners.bind(inbound)?;
+            let shared = Inbound { udp, ..Inbound::try_new(inbound, snapshot.sniffing(index))? };
             let shared = Arc::new(shared);
             bound.extend(
                 bind(inbound, workers.len())?.into_iter().map(|listeners| (shared.clone(), listeners)),
@@ -258,7 +260,7 @@ impl Acceptor {
 }
 
 impl Inbound {
-    fn try_new(inbound: &model::Inbound) -> Result<Self, StartError> {
+    fn try_new(inbound: &model::Inbound, sniffing: Option<Arc<Sniffing>>) -> Result<Self, StartError> {
         let entry = match &inbound.protocol {
             InboundProtocol::Client(protocol) => {
                 Entry::Handshake(HandshakeSettings::try_new(*protocol, inbound)?)
@@ -271,6 +273,7 @@ impl Inbound {
             udp: None,
             terms: Terms::new(&inbound.policy),
             limits: InboundLimits::new(inbound.limits),
+            sniffing,
         })
     }
 }

@@ -1,5 +1,4 @@
 use std::{
-    borrow::Cow,
     future::poll_fn,
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -9,12 +8,14 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, sync::oneshot, time::timeout};
 use waypost_config::model::{ClientProtocol, Inbound};
-use waypost_net::{Attributes, Target};
-use waypost_wire::{Accept, Accounts, AccountsError, Answer, Command, DialFailure, Server, ServerError};
+use waypost_net::Target;
+use waypost_wire::{
+    Accept, Accounts, AccountsError, Answer, Command, DialFailure, Opening, Server, ServerError,
+};
 
 use crate::{
     Stream,
-    wire_io::{DriveError, drive, send_and_close},
+    wire_io::{DriveError, READ_BYTES, drive_from, send_and_close},
 };
 
 /// A client on a bad line needs some seconds; one that needs more is holding the door.
@@ -39,6 +40,20 @@ pub struct HandshakeSettings {
     pub timeout: Duration,
 }
 
+/// What a client came for.
+#[derive(Debug)]
+pub enum Opened {
+    /// A tunnel.
+    Tunnel(Accepted),
+    /// HTTP requests that are to be forwarded.
+    HttpRequests {
+        /// The connection.
+        stream: Stream,
+        /// What was read of it.
+        read: Vec<u8>,
+    },
+}
+
 /// A client that said where it wants to go.
 #[derive(Debug)]
 pub struct Accepted {
@@ -48,10 +63,6 @@ pub struct Accepted {
     pub target: Target,
     /// The user it authenticated as.
     pub user: Option<Arc<str>>,
-    /// The protocol label that the handshake gives away.
-    pub protocol: Option<Cow<'static, str>>,
-    /// HTTP attributes.
-    pub attributes: Attributes,
     /// The client, waiting for its answer.
     pub client: ClientStream,
 }
@@ -69,7 +80,7 @@ pub struct ClientStream {
 enum Voice {
     /// In its protocol.
     Protocol(Answer),
-    /// It asked for nothing, so that it is told nothing.
+    /// It asked for nothing, or has its answer, so that it is told nothing.
     Silent,
     /// It is a part of this proxy.
     Inside(oneshot::Sender<Result<(), DialFailure>>),
@@ -123,11 +134,19 @@ impl HandshakeSettings {
 pub async fn accept_client(
     stream: impl Into<Stream>,
     settings: &HandshakeSettings,
-) -> Result<Accepted, HandshakeError> {
-    let mut stream = stream.into();
+) -> Result<Opened, HandshakeError> {
+    accept_again(stream.into(), &[], settings).await
+}
+
+/// As [`accept_client`], for a connection of which something was read already.
+pub(crate) async fn accept_again(
+    mut stream: Stream,
+    read: &[u8],
+    settings: &HandshakeSettings,
+) -> Result<Opened, HandshakeError> {
     let mut server = Server::new(settings.accept, settings.accounts.clone()).with_udp(settings.udp);
-    let driven = timeout(settings.timeout, drive(&mut stream, &mut server)).await;
-    let (request, rest) = match driven {
+    let driven = timeout(settings.timeout, drive_from(&mut stream, &mut server, read)).await;
+    let (opening, rest) = match driven {
         Err(_elapsed) => return Err(HandshakeError::Timeout { limit: settings.timeout }),
         Ok(Err(DriveError::Closed)) => return Err(HandshakeError::Closed),
         Ok(Err(DriveError::Io(error))) => return Err(HandshakeError::Io(error)),
@@ -137,13 +156,14 @@ pub async fn accept_client(
         }
         Ok(Ok(done)) => done,
     };
-    Ok(Accepted {
-        command: request.command,
-        target: request.target,
-        user: request.user,
-        protocol: request.protocol,
-        attributes: request.attributes,
-        client: ClientStream { stream, rest, voice: Voice::Protocol(request.answer) },
+    Ok(match opening {
+        Opening::HttpRequests => Opened::HttpRequests { stream, read: rest },
+        Opening::Tunnel(request) => Opened::Tunnel(Accepted {
+            command: request.command,
+            target: request.target,
+            user: request.user,
+            client: ClientStream { stream, rest, voice: Voice::Protocol(request.answer) },
+        }),
     })
 }
 
@@ -159,11 +179,34 @@ impl ClientStream {
         (Self { stream, rest: Vec::new(), voice: Voice::Inside(told) }, hears)
     }
 
-    /// What the client sent for the target already. For a forwarded HTTP request this begins with
-    /// the rewritten head.
+    /// What the client sent for the target already.
     #[must_use]
     pub fn rest(&self) -> &[u8] {
         &self.rest
+    }
+
+    /// Tells the client that the connection stands, before it does: a client that waits for that says
+    /// nothing before. If the connection fails after all, the client finds it reset.
+    pub(crate) async fn answer_early(&mut self, bound: SocketAddr) -> io::Result<()> {
+        if let Voice::Protocol(answer) = self.voice {
+            self.stream.write_all(&answer.success(bound)).await?;
+            self.voice = Voice::Silent;
+        }
+        Ok(())
+    }
+
+    /// Reads what the client sends for the target next, and says how much that was; 0 at its end.
+    pub(crate) async fn read_ahead(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; READ_BYTES];
+        let count = loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => break read?,
+            }
+        };
+        self.rest.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        Ok(count)
     }
 
     /// Waits until the client has gone away; for ever if it has not. One that has sent something for

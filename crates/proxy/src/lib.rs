@@ -15,6 +15,7 @@ mod engine;
 pub mod explain;
 mod handshake;
 mod health;
+mod http;
 pub mod inspect;
 mod limits;
 mod listener;
@@ -28,6 +29,7 @@ mod serve;
 mod setup;
 pub mod simulate;
 mod snapshot;
+mod sniffing;
 mod socket;
 mod stream;
 mod totals;
@@ -43,7 +45,8 @@ pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo,
 pub use dial::{DialError, Dialed, Dialer, DialerError};
 pub use engine::{ListenAddress, Proxy, StartError};
 pub use handshake::{
-    Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, accept_client,
+    Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, Opened,
+    accept_client,
 };
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundAddress, BoundListener, Listener, bind};

@@ -1,6 +1,6 @@
 //! A client from its first byte until it is known where it wants to go.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use socket2::SockRef;
 use tracing::debug;
@@ -9,10 +9,13 @@ use waypost_net::{Flow, Host, Network, Tag, Target, canonical_ip};
 use waypost_wire::{Command, DialFailure};
 
 use crate::{
-    Accepted, ClientStream, HandshakeSettings, Stream, Terms, accept_client,
+    Accepted, ClientStream, HandshakeSettings, Opened, Stream, Terms,
     chain::Chain,
     dispatch::{Shared, Standing, establish},
+    handshake::accept_again,
+    http::{Connect, forward_requests},
     limits::InboundLimits,
+    sniffing::Sniffing,
     udp::{Association, UdpPort, associate},
 };
 
@@ -25,6 +28,7 @@ pub(crate) struct Inbound {
     pub(crate) udp: Option<UdpPort>,
     pub(crate) terms: Terms,
     pub(crate) limits: InboundLimits,
+    pub(crate) sniffing: Option<Arc<Sniffing>>,
 }
 
 /// How it becomes known where a client wants to go.
@@ -91,19 +95,29 @@ pub(crate) async fn serve(
             return pass(inbound, door, stream, ends, shared).await.map(Lasting::Connection);
         }
     };
-    let accepted = match accept_client(stream, settings).await {
-        Ok(accepted) => accepted,
-        Err(error) => {
-            debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "handshake failed");
-            return None;
+    let (mut stream, mut read) = (stream, Vec::new());
+    loop {
+        match accept_again(stream, &read, settings).await {
+            Ok(Opened::Tunnel(accepted)) => return answer(inbound, accepted, ends, shared).await,
+            Ok(Opened::HttpRequests { stream: client, read: first }) => {
+                let requests = forward_requests(client, first, (inbound, settings), ends, shared);
+                let Connect { stream: left, read: first } = Box::pin(requests).await?;
+                (stream, read) = (left, first);
+            }
+            Err(error) => {
+                debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "handshake failed");
+                return None;
+            }
         }
-    };
-    let Accepted { command, target, user, protocol, attributes, client } = accepted;
-    let flow = Flow { user, protocol, attributes, ..first_flow(inbound, target, ends) };
+    }
+}
+
+/// Does what a client asked for.
+async fn answer(inbound: &Inbound, accepted: Accepted, ends: Ends, shared: Shared<'_>) -> Option<Lasting> {
+    let Accepted { command, target, user, client } = accepted;
+    let flow = Flow { user, ..first_flow(inbound, target, ends) };
     match (command, &inbound.udp) {
-        (Command::Connect, _) => {
-            establish(shared, client, flow, inbound.terms).await.map(Lasting::Connection)
-        }
+        (Command::Connect, _) => begin(inbound, client, flow, shared).await.map(Lasting::Connection),
         (Command::UdpAssociate, Some(port)) => {
             let association = associate(shared.core, client, flow, port, inbound.terms.idle).await;
             association.map(|association| Lasting::Association(Box::new(association)))
@@ -113,6 +127,22 @@ pub(crate) async fn serve(
             None
         }
     }
+}
+
+/// Looks at the first bytes of a client, if that is wanted, and takes it where it wants to go.
+async fn begin(
+    inbound: &Inbound,
+    mut client: ClientStream,
+    mut flow: Flow,
+    shared: Shared<'_>,
+) -> Option<Standing> {
+    if let Some(sniffing) = &inbound.sniffing
+        && let Err(error) = Box::pin(sniffing.sniff_client(&mut client, &mut flow)).await
+    {
+        debug!(inbound = inbound.tag.as_deref(), source = ?flow.source, %error, "the client was gone before it was sniffed");
+        return None;
+    }
+    establish(shared, client, flow, inbound.terms).await
 }
 
 /// Takes a client where a door leads.
@@ -126,7 +156,7 @@ async fn pass(
     match door_target(door, &stream, ends) {
         Ok(target) => {
             let flow = first_flow(inbound, target, ends);
-            establish(shared, ClientStream::silent(stream), flow, inbound.terms).await
+            begin(inbound, ClientStream::silent(stream), flow, shared).await
         }
         Err(error) => {
             debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "no target");

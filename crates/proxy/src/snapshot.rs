@@ -12,6 +12,7 @@ use waypost_router::{Decision, Router, Rule, Way};
 use crate::{
     Dialer,
     pools::{PoolSettings, Pools, View},
+    sniffing::Sniffing,
 };
 
 /// An immutable set of rules, outbounds and groups. A connection takes it once and keeps it to
@@ -31,6 +32,8 @@ pub struct Snapshot {
     /// What each rule is called in logs, by its index, and what no rule is called.
     labels: Box<[Arc<str>]>,
     no_rule: Arc<str>,
+    /// What the inbounds sniff by, in the order of the file.
+    sniffing: Box<[Option<Arc<Sniffing>>]>,
 }
 
 /// A way out with its name.
@@ -147,11 +150,12 @@ pub(crate) struct Parts {
     pub(crate) default: Option<WayOut>,
     pub(crate) resolver: Resolver,
     pub(crate) family: Family,
+    pub(crate) sniffing: Vec<Option<Sniffing>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { router, outbounds, pools, default, resolver, family } = parts;
+        let Parts { router, outbounds, pools, default, resolver, family, sniffing } = parts;
         let leaves = outbounds.iter().enumerate();
         let leaves =
             leaves.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, WayOut::Outbound(index))));
@@ -173,6 +177,7 @@ impl Snapshot {
             pools,
             resolver,
             family,
+            sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
         }
     }
 
@@ -206,6 +211,11 @@ impl Snapshot {
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
+    }
+
+    /// What the inbound of this number sniffs by; `None` if it does not.
+    pub(crate) fn sniffing(&self, inbound: usize) -> Option<Arc<Sniffing>> {
+        self.sniffing.get(inbound)?.clone()
     }
 
     /// What the rule of a decision is called in logs.

@@ -18,7 +18,7 @@ use waypost_wire::{Machine, Step};
 use crate::Stream;
 
 /// Most handshakes fit; what does not takes another read.
-const READ_BYTES: usize = 4096;
+pub(crate) const READ_BYTES: usize = 4096;
 /// How long a client gets to read its error before the connection is gone.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much a client that is being turned away may still send.
@@ -40,7 +40,16 @@ pub(crate) async fn drive<M: Machine>(
     stream: &mut Stream,
     machine: &mut M,
 ) -> Result<(M::Output, Vec<u8>), DriveError<M::Error>> {
-    let mut step = machine.advance(&[]);
+    drive_from(stream, machine, &[]).await
+}
+
+/// As [`drive`], where `read` was read already.
+pub(crate) async fn drive_from<M: Machine>(
+    stream: &mut Stream,
+    machine: &mut M,
+    read: &[u8],
+) -> Result<(M::Output, Vec<u8>), DriveError<M::Error>> {
+    let mut step = machine.advance(read);
     loop {
         step = match step {
             Step::NeedMore => read_into(stream, machine).await?,

@@ -30,8 +30,6 @@ pub enum Answer {
     Socks5,
     /// A response to CONNECT.
     HttpConnect,
-    /// Nothing but what the origin server answers; a failure is an HTTP response.
-    HttpForward,
 }
 
 impl Answer {
@@ -42,7 +40,6 @@ impl Answer {
             Self::Socks4 => socks4_reply(SOCKS4_GRANTED, bound),
             Self::Socks5 => socks5_reply(0, bound),
             Self::HttpConnect => b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec(),
-            Self::HttpForward => Vec::new(),
         }
     }
 
@@ -52,8 +49,8 @@ impl Answer {
         match self {
             Self::Socks4 => socks4_failure(),
             Self::Socks5 => socks5_failure(socks5_code(failure)),
-            Self::HttpConnect | Self::HttpForward => {
-                let (status, text) = http_failure(failure);
+            Self::HttpConnect => {
+                let (status, text) = failure.http();
                 http_error(status, &[], text)
             }
         }
@@ -71,15 +68,19 @@ fn socks5_code(failure: DialFailure) -> u8 {
     }
 }
 
-fn http_failure(failure: DialFailure) -> (&'static str, &'static str) {
-    match failure {
-        DialFailure::Refused => ("502 Bad Gateway", "The target refused the connection."),
-        DialFailure::NetworkUnreachable => ("502 Bad Gateway", "The target's network is unreachable."),
-        DialFailure::HostUnreachable => ("502 Bad Gateway", "The target is unreachable."),
-        DialFailure::Timeout => ("504 Gateway Timeout", "The target did not answer in time."),
-        DialFailure::NotAllowed => ("403 Forbidden", "A rule of this proxy forbids the connection."),
-        DialFailure::Unavailable => ("503 Service Unavailable", "No way out is available."),
-        DialFailure::General => ("502 Bad Gateway", "The connection to the target failed."),
+impl DialFailure {
+    /// The status and the text of an HTTP response that tells it.
+    #[must_use]
+    pub fn http(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Refused => ("502 Bad Gateway", "The target refused the connection."),
+            Self::NetworkUnreachable => ("502 Bad Gateway", "The target's network is unreachable."),
+            Self::HostUnreachable => ("502 Bad Gateway", "The target is unreachable."),
+            Self::Timeout => ("504 Gateway Timeout", "The target did not answer in time."),
+            Self::NotAllowed => ("403 Forbidden", "A rule of this proxy forbids the connection."),
+            Self::Unavailable => ("503 Service Unavailable", "No way out is available."),
+            Self::General => ("502 Bad Gateway", "The connection to the target failed."),
+        }
     }
 }
 
@@ -141,7 +142,6 @@ mod tests {
         assert_eq!(Answer::Socks4.success(v4), [0, 90, 1, 2, 10, 1, 2, 3]);
         assert_eq!(Answer::Socks4.success(v6), [0, 90, 1, 2, 0, 0, 0, 0]);
         assert_eq!(Answer::HttpConnect.success(v4), b"HTTP/1.1 200 Connection established\r\n\r\n");
-        assert!(Answer::HttpForward.success(v4).is_empty());
     }
 
     #[test]
@@ -158,13 +158,11 @@ mod tests {
         for (failure, socks5, http) in cases {
             assert_eq!(Answer::Socks5.failure(failure), [5, socks5, 0, 1, 0, 0, 0, 0, 0, 0]);
             assert_eq!(Answer::Socks4.failure(failure), [0, 91, 0, 0, 0, 0, 0, 0]);
-            for answer in [Answer::HttpConnect, Answer::HttpForward] {
-                let response = String::from_utf8(answer.failure(failure)).unwrap();
-                assert!(response.starts_with(&format!("HTTP/1.1 {http} ")), "{response}");
-                let (head, body) = response.split_once("\r\n\r\n").unwrap();
-                assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{response}");
-                assert!(head.ends_with("Connection: close"), "{response}");
-            }
+            let response = String::from_utf8(Answer::HttpConnect.failure(failure)).unwrap();
+            assert!(response.starts_with(&format!("HTTP/1.1 {http} ")), "{response}");
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{response}");
+            assert!(head.ends_with("Connection: close"), "{response}");
         }
     }
 }

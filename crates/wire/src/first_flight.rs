@@ -1,6 +1,9 @@
 use httparse::{EMPTY_HEADER, Header, Status};
 
-use crate::head::MAX_HEADERS;
+use crate::{
+    client_hello::{ClientHello, HANDSHAKE_RECORD, Stop as HelloStop},
+    head::MAX_HEADERS,
+};
 
 /// The longest first flight that is looked at. A ClientHello with post-quantum key shares has 2 KiB.
 pub const MAX_FIRST_FLIGHT_BYTES: usize = 64 * 1024;
@@ -9,16 +12,6 @@ pub const MAX_FIRST_FLIGHT_BYTES: usize = 64 * 1024;
 /// the request line.
 const MAX_REPEATABLE_HEAD_BYTES: usize = 16 * 1024;
 
-/// The head of a TLS record: type, version and length (RFC 8446 §5.1).
-const RECORD_HEAD_BYTES: usize = 5;
-/// The most that a record carries (RFC 8446 §5.1).
-const MAX_RECORD_BYTES: usize = 1 << 14;
-/// The content type `handshake` (RFC 8446 §5.1).
-const HANDSHAKE_RECORD: u8 = 22;
-/// The head of a handshake message: type and length (RFC 8446 §4).
-const MESSAGE_HEAD_BYTES: usize = 4;
-/// The message type `client_hello` (RFC 8446 §4).
-const CLIENT_HELLO: u8 = 1;
 /// The extension that announces 0-RTT data (RFC 8446 §4.2.10).
 const EARLY_DATA: usize = 42;
 
@@ -111,118 +104,39 @@ fn allows_repeating(header: &Header<'_>) -> bool {
 }
 
 fn client_hello(bytes: &[u8]) -> Result<(), Stop> {
-    let message = handshake_message(bytes)?;
-    match announces_early_data(&message) {
+    let mut hello = ClientHello::begin(bytes)?;
+    let mut end = hello;
+    let whole = end.skip_message();
+    if end.is_overfull() {
+        return Err(Stop::Unrepeatable);
+    }
+    whole?;
+    if !end.rest().is_empty() {
+        return Err(Stop::Unrepeatable);
+    }
+    match announces_early_data(&mut hello) {
         Ok(false) => Ok(()),
-        // A message that is whole and ends too early is malformed.
-        Ok(true) | Err(Stop::Short | Stop::Unrepeatable) => Err(Stop::Unrepeatable),
+        Ok(true) | Err(_) => Err(Stop::Unrepeatable),
     }
 }
 
-/// The body of the ClientHello that the records hold, if nothing else is in them and nothing follows.
-fn handshake_message(bytes: &[u8]) -> Result<Vec<u8>, Stop> {
-    let mut fragments = Vec::new();
-    let mut head = Vec::with_capacity(MESSAGE_HEAD_BYTES);
-    let mut carried = 0;
-    let mut left = Reader(bytes);
-    loop {
-        let length = record_length(&mut left)?;
-        let fragment = left.0.get(..length).unwrap_or(left.0);
-        left.0 = left.0.get(length..).unwrap_or_default();
-        head.extend(fragment.iter().take(MESSAGE_HEAD_BYTES - head.len()));
-        fragments.push(fragment);
-        carried += length;
-        let expected = message_length(&head)?;
-        if expected.is_some_and(|expected| carried > expected) {
-            return Err(Stop::Unrepeatable);
-        }
-        if fragment.len() < length {
-            return Err(Stop::Short);
-        }
-        if Some(carried) == expected {
-            break;
-        }
-    }
-    if !left.0.is_empty() {
-        return Err(Stop::Unrepeatable);
-    }
-    let mut message = fragments.concat();
-    message.drain(..MESSAGE_HEAD_BYTES);
-    Ok(message)
-}
-
-/// Reads the head of a record; yields how many bytes follow in it.
-fn record_length(bytes: &mut Reader<'_>) -> Result<usize, Stop> {
-    let head = bytes.0.get(..RECORD_HEAD_BYTES).unwrap_or(bytes.0);
-    // The version is 3.1 or 3.3, and 3.0 from clients of long ago; it says nothing (RFC 8446 §5.1).
-    let fits = |at: usize, fits: fn(u8) -> bool| head.get(at).is_none_or(|&byte| fits(byte));
-    let is_handshake = fits(0, |kind| kind == HANDSHAKE_RECORD)
-        && fits(1, |major| major == 3)
-        && fits(2, |minor| minor <= 4)
-        && fits(3, |high| usize::from(high) <= MAX_RECORD_BYTES >> 8);
-    if !is_handshake {
-        return Err(Stop::Unrepeatable);
-    }
-    bytes.take(3)?;
-    let length = bytes.number(2)?;
-    // An empty handshake record is not allowed (RFC 8446 §5.1).
-    if (1..=MAX_RECORD_BYTES).contains(&length) { Ok(length) } else { Err(Stop::Unrepeatable) }
-}
-
-/// How long the message with this head is, its head included, as far as the head is there.
-fn message_length(head: &[u8]) -> Result<Option<usize>, Stop> {
-    if head.first().is_some_and(|&kind| kind != CLIENT_HELLO) {
-        return Err(Stop::Unrepeatable);
-    }
-    let mut head = Reader(head.get(1..).unwrap_or_default());
-    let Ok(length) = head.number(MESSAGE_HEAD_BYTES - 1) else { return Ok(None) };
-    if length > MAX_FIRST_FLIGHT_BYTES {
-        Err(Stop::Unrepeatable)
-    } else {
-        Ok(Some(MESSAGE_HEAD_BYTES + length))
-    }
-}
-
-/// Whether the body of a ClientHello has the extension `early_data`.
-fn announces_early_data(message: &[u8]) -> Result<bool, Stop> {
-    let mut message = Reader(message);
-    // The version and the random; then the session id, cipher suites and compression methods.
-    message.take(2 + 32)?;
-    for length_bytes in [1, 2, 1] {
-        message.vector(length_bytes)?;
-    }
-    // TLS 1.2 has hellos without extensions (RFC 5246 §7.4.1.2).
-    if message.0.is_empty() {
-        return Ok(false);
-    }
-    let mut extensions = Reader(message.vector(2)?);
+/// Whether a ClientHello has the extension `early_data`.
+fn announces_early_data(hello: &mut ClientHello<'_>) -> Result<bool, HelloStop> {
+    hello.enter_extensions()?;
     let mut found = false;
-    while !extensions.0.is_empty() {
-        found |= extensions.number(2)? == EARLY_DATA;
-        extensions.vector(2)?;
+    while let Some(extension) = hello.next_extension()? {
+        found |= extension.kind == EARLY_DATA;
+        hello.skip(extension.length)?;
     }
-    if message.0.is_empty() { Ok(found) } else { Err(Stop::Unrepeatable) }
+    Ok(found)
 }
 
-/// Takes bytes from the front.
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn take(&mut self, count: usize) -> Result<&'b [u8], Stop> {
-        let (taken, left) = self.0.split_at_checked(count).ok_or(Stop::Short)?;
-        self.0 = left;
-        Ok(taken)
-    }
-
-    /// A number of so many bytes, the highest first.
-    fn number(&mut self, bytes: usize) -> Result<usize, Stop> {
-        Ok(self.take(bytes)?.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
-    }
-
-    /// Bytes with their length in front, which has so many bytes itself (RFC 8446 §3.4).
-    fn vector(&mut self, length_bytes: usize) -> Result<&'b [u8], Stop> {
-        let length = self.number(length_bytes)?;
-        self.take(length)
+impl From<HelloStop> for Stop {
+    fn from(stop: HelloStop) -> Self {
+        match stop {
+            HelloStop::Short => Self::Short,
+            HelloStop::Malformed => Self::Unrepeatable,
+        }
     }
 }
 

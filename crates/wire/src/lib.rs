@@ -1,5 +1,6 @@
 //! Proxy handshakes as byte machines: SOCKS4, SOCKS4a, SOCKS5 and HTTP on the server side, SOCKS5 and
-//! HTTP CONNECT on the client side.
+//! HTTP CONNECT on the client side. Also says what the first bytes of a connection are ([`sniff`]),
+//! and whether they may be sent twice ([`first_flight`]).
 //!
 //! A machine does no IO, reads no clock and spawns nothing: it is fed what was read from a socket and
 //! says in a [`Step`] what to do next. Whatever a peer sends, a machine never panics and never holds
@@ -7,14 +8,14 @@
 //! Start from [`Server`], which recognises the protocol by its first byte, and from [`Machine`].
 //!
 //! ```
-//! use waypost_wire::{Accept, Accounts, Machine, Server, Step};
+//! use waypost_wire::{Accept, Accounts, Machine, Opening, Server, Step};
 //!
 //! let mut server = Server::new(Accept::Mixed, Accounts::default());
 //! assert_eq!(server.advance(b"\x05\x01"), Step::NeedMore);
 //! assert_eq!(server.advance(b"\x00"), Step::Send(vec![5, 0]));
 //! assert_eq!(server.advance(b""), Step::NeedMore);
 //! let step = server.advance(b"\x05\x01\x00\x03\x0bexample.com\x01\xbbhello");
-//! let Step::Done { output: request, rest } = step else { panic!("{step:?}") };
+//! let Step::Done { output: Opening::Tunnel(request), rest } = step else { panic!("{step:?}") };
 //! assert_eq!(request.target.to_string(), "example.com:443");
 //! assert_eq!(rest, b"hello");
 //! ```
@@ -26,7 +27,9 @@ mod server;
 
 mod accounts;
 mod answer;
+mod basic_auth;
 mod http_server;
+mod request_guard;
 mod socks4_server;
 mod socks5_server;
 
@@ -34,18 +37,24 @@ mod http_client;
 mod socks5_client;
 mod socks5_udp;
 
+mod absolute_uri;
 mod address;
+mod client_hello;
 mod first_flight;
-mod forward;
 mod head;
+mod sniff;
 
+pub use absolute_uri::AbsoluteUri;
 pub use accounts::{Accounts, AccountsError, Credentials};
 pub use answer::{Answer, DialFailure};
+pub use basic_auth::BASIC_CHALLENGE;
 pub use first_flight::{FirstFlight, FlightKind, MAX_FIRST_FLIGHT_BYTES, first_flight};
 pub use http_client::HttpConnectClient;
 pub use http_server::HttpServer;
 pub use machine::{ClientError, Machine, ServerError, Socks5Reply, Step};
-pub use server::{Accept, Command, Request, Server};
+pub use request_guard::{Guarded, Refusal, RequestGuard, request_timeout};
+pub use server::{Accept, Command, Opening, Request, Server};
+pub use sniff::{MAX_SNIFF_BYTES, Sniff, Sniffed, sniff, sniff_so_far};
 pub use socks4_server::Socks4Server;
 pub use socks5_client::{Socks5AssociateClient, Socks5Client};
 pub use socks5_server::Socks5Server;

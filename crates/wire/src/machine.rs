@@ -101,6 +101,9 @@ pub enum ServerError {
     /// many headers.
     #[error("the http head is too large")]
     HttpHeadTooLarge,
+    /// The client did not come to the end of an HTTP head.
+    #[error("the http head took too long")]
+    HttpHeadTimeout,
     /// The client speaks HTTP/2 without having been asked to.
     #[error("http/2 is not spoken here")]
     Http2,

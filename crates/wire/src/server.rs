@@ -1,8 +1,17 @@
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use waypost_net::{Attributes, Target};
+use waypost_net::Target;
 
 use crate::{Accounts, Answer, HttpServer, Machine, ServerError, Socks4Server, Socks5Server, Step};
+
+/// What a client opens its connection for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// A tunnel, or an association for datagrams.
+    Tunnel(Request),
+    /// HTTP requests that are to be forwarded, one after the other; all that was read belongs to them.
+    HttpRequests,
+}
 
 /// What a client wants to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,23 +34,12 @@ pub struct Request {
     pub user: Option<Arc<str>>,
     /// How it wants to be answered.
     pub answer: Answer,
-    /// The label of the protocol that the handshake itself gives away: `http/1.1` for a forwarded request.
-    pub protocol: Option<Cow<'static, str>>,
-    /// Attributes of a forwarded HTTP request; empty otherwise.
-    pub attributes: Attributes,
 }
 
 impl Request {
     /// A request for a plain tunnel.
     pub(crate) fn tunnel(target: Target, user: Option<Arc<str>>, answer: Answer) -> Self {
-        Self {
-            command: Command::Connect,
-            target,
-            user,
-            answer,
-            protocol: None,
-            attributes: Attributes::default(),
-        }
+        Self { command: Command::Connect, target, user, answer }
     }
 }
 
@@ -92,10 +90,10 @@ impl Server {
 }
 
 impl Machine for Server {
-    type Output = Request;
+    type Output = Opening;
     type Error = ServerError;
 
-    fn advance(&mut self, input: &[u8]) -> Step<Request, ServerError> {
+    fn advance(&mut self, input: &[u8]) -> Step<Opening, ServerError> {
         if let State::Unknown { accept, accounts, udp } = &self.0 {
             let Some(&first) = input.first() else { return Step::NeedMore };
             self.0 = match (first, accept) {
@@ -110,9 +108,18 @@ impl Machine for Server {
         }
         match &mut self.0 {
             State::Unknown { .. } | State::Spent => Step::NeedMore,
-            State::Socks4(server) => server.advance(input),
-            State::Socks5(server) => server.advance(input),
+            State::Socks4(server) => tunnel(server.advance(input)),
+            State::Socks5(server) => tunnel(server.advance(input)),
             State::Http(server) => server.advance(input),
         }
+    }
+}
+
+fn tunnel(step: Step<Request, ServerError>) -> Step<Opening, ServerError> {
+    match step {
+        Step::NeedMore => Step::NeedMore,
+        Step::Send(bytes) => Step::Send(bytes),
+        Step::Done { output, rest } => Step::Done { output: Opening::Tunnel(output), rest },
+        Step::Fail { reply, error } => Step::Fail { reply, error },
     }
 }

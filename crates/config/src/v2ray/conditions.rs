@@ -4,7 +4,7 @@ use super::{
     attrs, domain,
     domain::Plain,
     ip,
-    names::Tags,
+    names::Names,
     port::{self, RangeForm},
 };
 use crate::{
@@ -15,19 +15,21 @@ use crate::{
     report::{Report, quote},
 };
 
-/// What an HTTP inbound calls an absolute-form request; without sniffing nothing else has a label.
+/// What an HTTP inbound calls an absolute-form request.
 const LABELS: [&str; 2] = ["http1", "http/1.1"];
+/// What else sniffing recognises.
+const SNIFFED_LABELS: [&str; 2] = ["tls", "bittorrent"];
 
 /// The systems that Go programs name, without the exotic ones.
 const SYSTEMS: [&str; 10] =
     ["linux", "windows", "darwin", "android", "ios", "freebsd", "openbsd", "netbsd", "dragonfly", "solaris"];
 
-/// Reads the conditions of a rule; `None` if there is none, or none without error. `inbounds` are
-/// the tags that `inboundTag` may name, if that is to be checked.
+/// Reads the conditions of a rule; `None` if there is none, or none without error. `names` are
+/// those that a condition may refer to, if that is to be checked.
 pub(super) fn read(
     rule: &Object<'_>,
     form: RangeForm,
-    inbounds: Option<&Tags>,
+    names: Option<&Names>,
     report: &mut Report<'_>,
 ) -> Option<Conditions> {
     let ports = |name: &str, report: &mut Report<'_>| -> Option<PortSet> {
@@ -43,8 +45,8 @@ pub(super) fn read(
         local_port: ports("localPort", report),
         network: read_networks(rule, report),
         user: read_users(rule, report),
-        inbound_tag: read_inbound_tags(rule, inbounds, report),
-        protocol: read_protocols(rule, report),
+        inbound_tag: read_inbound_tags(rule, names, report),
+        protocol: read_protocols(rule, names, report),
         attributes: rule.get("attrs").and_then(|field| attrs::read(field, report)),
         process: read_processes(rule, report),
         local_os: read_systems(rule, report),
@@ -157,7 +159,7 @@ fn read_users(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Spanned<
 
 fn read_inbound_tags(
     rule: &Object<'_>,
-    inbounds: Option<&Tags>,
+    names: Option<&Names>,
     report: &mut Report<'_>,
 ) -> Option<Vec<Spanned<Tag>>> {
     let mut tags = Vec::new();
@@ -166,7 +168,7 @@ fn read_inbound_tags(
             never(text, report).help("remove the key if every inbound is meant");
             continue;
         }
-        if let Some(inbounds) = inbounds
+        if let Some(inbounds) = names.map(|names| &names.inbounds)
             && !inbounds.contains(text.value)
         {
             report.warning(text.span, format!("there is no inbound with the tag {}", quote(text.value)));
@@ -177,17 +179,26 @@ fn read_inbound_tags(
     Some(tags)
 }
 
-fn read_protocols(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Box<str>>> {
+fn read_protocols(
+    rule: &Object<'_>,
+    names: Option<&Names>,
+    report: &mut Report<'_>,
+) -> Option<Vec<Box<str>>> {
     let mut prefixes = Vec::new();
     for text in rule.strings("protocol", report)? {
         if text.value.is_empty() {
             never(text, report).help("remove the key if every protocol is meant");
             continue;
         }
-        if !LABELS.iter().any(|label| label.starts_with(text.value)) {
+        let is_label = |labels: &[&str]| labels.iter().any(|label| label.starts_with(text.value));
+        if !is_label(&LABELS) && !is_label(&SNIFFED_LABELS) {
             report
                 .warning(text.span, format!("{} never matches in this version", quote(text.value)))
-                .help("without sniffing, only plain requests at an HTTP inbound have a label, `http1`");
+                .help("the labels are `http1`, `tls` and `bittorrent`");
+        } else if !is_label(&LABELS) && names.is_some_and(|names| !names.sniffs) {
+            report
+                .warning(text.span, format!("{} never matches, because no inbound sniffs", quote(text.value)))
+                .help("add `\"sniffing\": {\"enabled\": true}` to an inbound");
         }
         prefixes.push(text.value.into());
     }

@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use super::{accounts, door, listen, names::Names, policy::Policies, stream, udp};
+use super::{accounts, door, listen, names::Names, policy::Policies, sniffing, stream, udp};
 use crate::{
     Span, Spanned,
     json::Value,
@@ -42,7 +42,7 @@ pub(super) static INBOUND: KeyTable = KeyTable {
         Key::new(
             "sniffing",
             Form::Object("Sniffing"),
-            "Reading names from the first bytes; only switched off.",
+            "Reading protocol and name of the target from the first bytes.",
         ),
         Key::new(
             "maxConnections",
@@ -58,8 +58,7 @@ pub(super) static INBOUND: KeyTable = KeyTable {
         .alias(&["max_connections_per_source"]),
         Key::new("streamSettings", Form::Object("StreamSettings"), "The transport; only plain TCP."),
         Key::new("allocate", Form::Object("Allocate"), "When ports are listened on; only `always`."),
-        Key::new("domainOverride", Form::Strings, "Old form of `sniffing`.")
-            .only_off("sniffing is not available in this version; remove it"),
+        Key::new("domainOverride", Form::Strings, "Old form of `sniffing`, with its `destOverride`."),
         Key::new("remarks", Form::Text, "A note; not read."),
         Key::new("ps", Form::Text, "A note; not read."),
         Key::new("id", Form::Any, "The number that a graphical front end gave; not read."),
@@ -111,7 +110,8 @@ pub(super) fn read_all(
 fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Report<'_>) -> Option<Inbound> {
     let object = Object::read(value, "inbounds[]", &INBOUND, report)?;
     let tag = names.inbounds.declare(&object, "inbound", report);
-    stream::check_sniffing(&object, report);
+    let sniffing = sniffing::read(&object, report);
+    names.sniffs |= sniffing.as_ref().is_some_and(|sniffing| !sniffing.metadata_only);
     let socket = stream::read(&object, report);
     if let Some(field) = object.get("streamSettings").filter(|_| socket.fast_open.is_some()) {
         report.warning(
@@ -137,7 +137,18 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
     // With an error in the settings nobody knows who may come in.
     let listen = listen::read(&object, open.filter(|_| report.n_errors() == before), report);
     let (protocol, accounts, policy, udp) = settings?;
-    Some(Inbound { tag, listen: listen?, protocol, accounts, udp, policy, limits, socket, span: object.span })
+    Some(Inbound {
+        tag,
+        listen: listen?,
+        protocol,
+        accounts,
+        udp,
+        policy,
+        limits,
+        socket,
+        sniffing,
+        span: object.span,
+    })
 }
 
 fn read_limits(object: &Object<'_>, report: &mut Report<'_>) -> Limits {

@@ -22,6 +22,7 @@ mod policy;
 mod port;
 mod routing;
 mod rule;
+mod sniffing;
 mod sockopt;
 mod stream;
 mod udp;
@@ -61,11 +62,11 @@ static TABLES: &[&KeyTable] = &[
     &balancer::BALANCER,
     &balancer::STRATEGY,
     &balancer::STRATEGY_SETTINGS,
+    &sniffing::SNIFFING,
     &policy::POLICY,
     &policy::LEVEL,
     &policy::SYSTEM,
     &policy::STATS,
-    &stream::SNIFFING,
     &stream::STREAM_SETTINGS,
     &sockopt::SOCKOPT,
     &stream::ALLOCATE,

@@ -17,6 +17,8 @@ pub(super) struct Names {
     pub(super) inbounds: Tags,
     pub(super) outbounds: Tags,
     pub(super) balancers: Tags,
+    /// Whether the first bytes of the connections of some inbound are looked at.
+    pub(super) sniffs: bool,
     /// Outbounds without a tag that are not the default, so that nothing can name them.
     pub(super) nameless: Vec<Span>,
     pub(super) groups: Vec<Group>,

@@ -81,7 +81,7 @@ pub(super) fn read(
     let rule = Object::read(value, "rules[]", &RULE, report)?;
     let enabled = rule.flag("enabled", report).is_none_or(|enabled| enabled.value);
     check_type(&rule, report);
-    let conditions = conditions::read(&rule, form, enabled.then_some(&names.inbounds), report);
+    let conditions = conditions::read(&rule, form, enabled.then_some(&*names), report);
     let brace = Span { start: rule.span.start, end: rule.span.start + 1 };
     if conditions.is_none() && enabled && report.n_errors() == n_errors {
         report

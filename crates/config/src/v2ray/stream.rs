@@ -6,22 +6,7 @@ use crate::{
     report::{Report, quote},
 };
 
-const NO_SNIFFING: &str = "sniffing is not available in this version";
 const PLAIN_TCP: &str = "transports other than plain TCP are not available in this version";
-
-pub(super) static SNIFFING: KeyTable = KeyTable {
-    name: "Sniffing",
-    path: "sniffing",
-    doc: "Reading the name of the target from the first bytes; not available in this version.",
-    keys: &[
-        Key::new("enabled", Form::Flag, "Only `false`."),
-        Key::new("destOverride", Form::Strings, "Goes with `enabled`."),
-        Key::new("domainsExcluded", Form::Strings, "Goes with `enabled`."),
-        Key::new("ipsExcluded", Form::Strings, "Goes with `enabled`."),
-        Key::new("metadataOnly", Form::Flag, "Goes with `enabled`."),
-        Key::new("routeOnly", Form::Flag, "Goes with `enabled`."),
-    ],
-};
 
 pub(super) static STREAM_SETTINGS: KeyTable = KeyTable {
     name: "StreamSettings",
@@ -85,16 +70,6 @@ pub(super) static MUX: KeyTable = KeyTable {
 
 const fn transport(name: &'static str) -> Key {
     Key::new(name, Form::Any, "Settings of a transport.").only_off(PLAIN_TCP)
-}
-
-/// Accepts `sniffing` that is switched off.
-pub(super) fn check_sniffing(inbound: &Object<'_>, report: &mut Report<'_>) {
-    let Some(sniffing) = inbound.object("sniffing", &SNIFFING, report) else { return };
-    if let Some(enabled) = sniffing.flag("enabled", report).filter(|enabled| enabled.value) {
-        report
-            .error(enabled.span, NO_SNIFFING)
-            .help("write `false`; rules then see the name or address that the client asked for");
-    }
 }
 
 /// Reads what is set on sockets, from `streamSettings` that say plain TCP.

@@ -5,6 +5,7 @@ mod anything;
 mod files;
 mod load_balance;
 mod model;
+mod sniffing;
 mod vectors;
 
 use waypost_config::{Options, Outcome, Source, Style, parse, render};

@@ -119,6 +119,23 @@ fn range(pair: &Value) -> PortRange {
 }
 
 #[test]
+fn words_of_dest_override() {
+    check_kind("dest_override_parse", 2, |vector| {
+        let sniffing = json!({"enabled": true, "destOverride": vector.input()});
+        let file = json!({
+            "inbounds": [{"protocol": "socks", "listen": "127.0.0.1", "port": 1080, "sniffing": sniffing}],
+            "outbounds": [{"protocol": "freedom"}],
+        });
+        let (outcome, _) = read(&vector.id, &file.to_string());
+        let sniffing = outcome.config.and_then(|config| config.inbounds.into_iter().next()?.sniffing);
+        let words = sniffing.map(|sniffing| {
+            sniffing.dest_override.iter().map(|word| word.label_prefix()).collect::<Vec<_>>()
+        });
+        json!(words) == *vector.expected()
+    });
+}
+
+#[test]
 fn string_lists() {
     check_kind("string_list", 5, |vector| {
         let found = conditions("domain", vector.input()).and_then(|conditions| conditions.domain);
@@ -226,6 +243,7 @@ fn every_exclusion_is_for_a_vector_that_is_checked() {
         "config_build",
         "domain_strategy",
         "json_comments",
+        "dest_override_parse",
     ];
     let ids: BTreeSet<String> = kinds.into_iter().flat_map(vectors).map(|vector| vector.id).collect();
     for (id, reason) in EXCLUDED {

@@ -157,6 +157,10 @@ impl<'a> Wanted<'a> {
             domain.iter().flatten().for_each(|entry| wanted.domain(entry));
             [ip, source, local_ip].into_iter().flatten().flatten().for_each(|entry| wanted.ip(entry));
         }
+        for sniffing in config.inbounds.iter().filter_map(|inbound| inbound.sniffing.as_ref()) {
+            sniffing.domains_excluded.iter().for_each(|entry| wanted.domain(entry));
+            sniffing.ips_excluded.iter().for_each(|entry| wanted.ip(entry));
+        }
         config.dns.hosts.iter().for_each(|entry| wanted.domain(&entry.pattern));
         wanted
     }

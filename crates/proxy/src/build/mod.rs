@@ -4,6 +4,7 @@ mod assets;
 mod geo;
 mod groups;
 mod rules;
+mod sniffing;
 
 use serde_json::{Value, json};
 use waypost_balance::GroupId;
@@ -25,6 +26,7 @@ use crate::{
     dial::Dialer,
     handshake::HandshakeSettings,
     snapshot::{self, Outbound, Snapshot, WayOut},
+    sniffing::Sniffing,
 };
 
 /// What came out of loading a configuration.
@@ -105,7 +107,7 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
-    let Parts { router, hosts, outbounds, leaves } = parts(config, source, assets, problems);
+    let Parts { router, hosts, outbounds, leaves, sniffing } = parts(config, source, assets, problems);
     let pools = groups::pools(config, &leaves, problems);
     Some(Snapshot::new(snapshot::Parts {
         router: router?,
@@ -114,6 +116,7 @@ fn snapshot(
         default: default(config),
         resolver: Resolver::new(hosts),
         family: family(config.dns.family),
+        sniffing,
     }))
 }
 
@@ -123,12 +126,14 @@ struct Parts {
     hosts: Hosts,
     outbounds: Vec<Outbound>,
     leaves: Vec<Leaf>,
+    sniffing: Vec<Option<Sniffing>>,
 }
 
 fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<Diagnostic>) -> Parts {
     let files = GeoFiles::read(config, assets, problems);
     let router = rules::router(config, source, &files, problems);
     let hosts = hosts(config, &files, problems);
+    let sniffing = sniffing::sniffing(config, &files, problems);
     for inbound in &config.inbounds {
         if let InboundProtocol::Client(protocol) = inbound.protocol
             && let Err(error) = HandshakeSettings::try_new(protocol, inbound)
@@ -148,7 +153,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
             Err(error) => problems.push(failure(outbound.span, &error)),
         }
     }
-    Parts { router, hosts, outbounds, leaves }
+    Parts { router, hosts, outbounds, leaves, sniffing }
 }
 
 /// The first entry of the file, which takes what no rule matches.

@@ -8,6 +8,7 @@ use waypost_config::{
     model::{self, Config, DomainEntry, GeositeRef, IpEntry, IpSet},
 };
 use waypost_geosite::go_regexp;
+use waypost_net::Tag;
 use waypost_router::{
     AttributeCondition, AttributeTest, BuildError, Conditions, DomainList, EntryKind, IpList, Problem,
     ProcessPattern, Router, RuleSpec, Strategy, UserPattern, Way,
@@ -25,20 +26,40 @@ pub(super) fn router(
     files: &GeoFiles,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Router> {
-    let mut places = Vec::with_capacity(config.routing.rules.len());
-    let mut specs = Vec::with_capacity(config.routing.rules.len());
-    for rule in &config.routing.rules {
+    let rules = config.routing.rules.iter().map(|rule| Written {
+        tag: rule.tag.clone(),
+        line: source.position(rule.span.start).line,
+        span: rule.span,
+        way: way(&rule.target),
+        conditions: &rule.conditions,
+    });
+    compile(strategy(config.routing.domain_strategy), rules, files, problems)
+}
+
+/// A rule before it is compiled.
+pub(super) struct Written<'a> {
+    pub(super) tag: Option<Tag>,
+    pub(super) line: usize,
+    pub(super) span: Span,
+    pub(super) way: Way,
+    pub(super) conditions: &'a model::Conditions,
+}
+
+/// Compiles rules; `None` if that failed, and `problems` says why.
+pub(super) fn compile<'a>(
+    strategy: Strategy,
+    rules: impl Iterator<Item = Written<'a>>,
+    files: &'a GeoFiles,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Router> {
+    let (mut places, mut specs) = (Vec::new(), Vec::new());
+    for Written { tag, line, span, way, conditions } in rules {
         let mut lowering = Lowering { files, problems, places: RulePlaces::default() };
-        let conditions = lowering.conditions(&rule.conditions);
-        places.push((rule.span, lowering.places));
-        specs.push(RuleSpec {
-            tag: rule.tag.clone(),
-            line: source.position(rule.span.start).line,
-            way: way(&rule.target),
-            conditions,
-        });
+        let conditions = lowering.conditions(conditions);
+        places.push((span, lowering.places));
+        specs.push(RuleSpec { tag, line, way, conditions });
     }
-    match Router::new(strategy(config.routing.domain_strategy), specs) {
+    match Router::new(strategy, specs) {
         Ok(router) => Some(router),
         Err(errors) => {
             diagnose(&errors, &places, problems);

@@ -5,7 +5,9 @@ use tokio::{
     net::TcpStream,
 };
 use waypost_net::Secret;
-use waypost_proxy::{Accepted, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, accept_client};
+use waypost_proxy::{
+    Accepted, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, Opened, accept_client,
+};
 use waypost_testkit::tcp_pair;
 use waypost_wire::{Accept, Accounts, DialFailure, ServerError};
 
@@ -24,7 +26,10 @@ const SOCKS5: &[u8] = b"\x05\x01\x00\x05\x01\x00\x01\x0a\x01\x02\x03\x01\xbbhell
 async fn accept(input: &[u8]) -> (TcpStream, Accepted) {
     let (mut client, server) = tcp_pair().await;
     client.write_all(input).await.unwrap();
-    (client, accept_client(server, &settings()).await.unwrap())
+    match accept_client(server, &settings()).await.unwrap() {
+        Opened::Tunnel(accepted) => (client, accepted),
+        Opened::HttpRequests { .. } => panic!("no tunnel"),
+    }
 }
 
 async fn read_all(client: &mut TcpStream) -> Vec<u8> {
@@ -67,14 +72,24 @@ async fn a_blackhole_forbids_or_answers_http_from_behind() {
     let response = String::from_utf8_lossy(response);
     assert!(response.starts_with("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n"), "{response}");
 
-    let (mut client, accepted) = accept(b"GET http://a/ HTTP/1.1\r\n\r\n").await;
-    tokio::spawn(accepted.client.answer_blackhole(true));
+    let (mut client, accepted) = accept(b"CONNECT a:1 HTTP/1.1\r\n\r\n").await;
+    tokio::spawn(accepted.client.answer_blackhole(false));
     assert!(read_all(&mut client).await.starts_with(b"HTTP/1.1 403 Forbidden\r\n"));
+}
+
+#[tokio::test]
+async fn requests_to_forward_are_handed_over_as_they_are() {
+    let (mut client, server) = tcp_pair().await;
+    client.write_all(b"GET http://a/ HT").await.unwrap();
+    let Opened::HttpRequests { read, .. } = accept_client(server, &settings()).await.unwrap() else {
+        panic!("a tunnel")
+    };
+    assert_eq!(read, b"GET http://a/ HT");
 }
 
 #[tokio::test(start_paused = true)]
 async fn half_a_handshake_is_cut_at_the_deadline() {
-    for input in [&b""[..], b"\x05", b"\x05\x01\x00", b"GET http://a/ HTTP/1.1\r\n"] {
+    for input in [&b""[..], b"\x05", b"\x05\x01\x00", b"CONNECT a:1 HTTP/1.1\r\n"] {
         let (mut client, server) = tcp_pair().await;
         client.write_all(input).await.unwrap();
         let start = tokio::time::Instant::now();

@@ -15,9 +15,9 @@ use tokio::{
 use waypost_config::model::{ClientProtocol, FreedomResolve, OutboundProtocol, SocketOptions};
 use waypost_dns::{Hosts, Resolver};
 use waypost_proxy::{
-    Conduit, DialError, Dialer, HandshakeSettings, Relay, Side, Stream, Terms, accept_client, bind,
+    Conduit, DialError, Dialer, HandshakeSettings, Opened, Relay, Side, Stream, Terms, accept_client, bind,
 };
-use waypost_testkit::{Behaviour, EchoServer, HttpOrigin, Socks5Node, refused_address};
+use waypost_testkit::{EchoServer, refused_address};
 use waypost_wire::{ClientError, Socks5Reply};
 
 use crate::{dial::socks, listener::inbound};
@@ -49,7 +49,9 @@ fn start_proxy(dialer: Dialer) -> (SocketAddr, JoinHandle<()>) {
 }
 
 async fn serve(stream: Stream, settings: HandshakeSettings, dialer: Arc<Dialer>) {
-    let accepted = accept_client(stream, &settings).await.unwrap();
+    let Opened::Tunnel(accepted) = accept_client(stream, &settings).await.unwrap() else {
+        panic!("no tunnel")
+    };
     let resolver = Resolver::new(Hosts::default());
     match dialer.dial(&accepted.target, &[], &resolver, Instant::now() + LIMIT).await {
         Err(DialError::Blackholed { http_response }) => accepted.client.answer_blackhole(http_response).await,
@@ -86,22 +88,6 @@ async fn a_refused_dial_is_code_5_for_a_socks_client() {
     let error = socks(&[proxy]).dial(&target, &[], &resolver, Instant::now() + LIMIT).await.unwrap_err();
     let refused = ClientError::Socks5(Socks5Reply(5));
     assert!(matches!(&error, DialError::Proxy { source, .. } if *source == refused), "{error}");
-}
-
-#[tokio::test]
-async fn a_plain_http_request_reaches_its_origin_in_origin_form() {
-    let origin = HttpOrigin::start("origin").await;
-    let node = Socks5Node::start("node", Behaviour::Relay).await;
-    let (proxy, _serving) = start_proxy(socks(&[node.address]));
-    let mut client = TcpStream::connect(proxy).await.unwrap();
-    let request = format!("GET http://{}/a?b HTTP/1.1\r\nProxy-Connection: close\r\n\r\n", origin.address);
-    client.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    client.read_to_string(&mut response).await.unwrap();
-    assert!(response.ends_with("\r\n\r\norigin"), "{response}");
-    let expected = format!("GET /a?b HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", origin.address);
-    assert_eq!(origin.heads(), [expected]);
-    assert_eq!(node.seen()[0].target, origin.address.into());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod matchers;
 mod routes;
 mod rules;
+mod sniffing;
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
@@ -63,6 +64,7 @@ const KINDS: &[(&str, usize, Run)] = &[
     ("index_match", 14, matchers::index_match),
     ("parse_host", 1, matchers::parse_host),
     ("parse_address", 1, matchers::parse_address),
+    ("sniff", 19, sniffing::run),
 ];
 
 /// The kinds that are run elsewhere, with the file that names them.
@@ -78,16 +80,15 @@ const ELSEWHERE: &[(&str, usize, &str)] = &[
     ("domain_strategy", 3, CONFIG),
     ("json_comments", 5, CONFIG),
     ("geodata_decode", 2, "crates/geodata/tests/it/dat.rs"),
+    ("should_override", 6, "crates/proxy/src/sniffing/tests.rs"),
+    ("dest_override_parse", 2, CONFIG),
 ];
 const CONFIG: &str = "crates/config/tests/it/vectors.rs";
 
 /// The kinds that are not run, with the reason.
 const NOT_RUN: &[(&str, usize, &str)] = &[
     ("dns_hosts", 4, "each gives one name both addresses and an alias, which JSON cannot; see crates/dns"),
-    ("sniff", 19, "this version does not sniff"),
-    ("sniff_ref", 12, "this version does not sniff"),
-    ("should_override", 6, "this version does not sniff"),
-    ("dest_override_parse", 2, "this version does not sniff"),
+    ("sniff_ref", 12, "this version does not recognise QUIC"),
     ("leastload_select", 8, "this version does not probe outbounds, so it has no `leastLoad`"),
     ("weight", 6, "this version does not probe outbounds, so it has no `leastLoad`"),
     ("health_stats", 1, "this version does not probe outbounds"),
@@ -125,12 +126,20 @@ const DIFFERENT: &[(&str, Ours, &str)] = &[
     ("rule_match-434", Ours::Opposite, "`regexp:` works in `user`, as in Xray; no address begins like that"),
     ("route-077", Ours::Refused("no outbound with the tag `nope`"), "a tag that names nothing never starts"),
     ("route-078", Ours::Refused("begins with `zz`, so this balancer is empty"), NOBODY),
+    ("sniff-538", Ours::Opposite, NAMELESS),
+    ("sniff-544", Ours::Opposite, "a hello is read in however many records it comes"),
+    (
+        "sniff-551",
+        Ours::Opposite,
+        "a head ends with its empty line: nobody else takes what follows for a header",
+    ),
     (
         "parse_address-519",
         Ours::Refused("not '+'"),
         "a URL is not a host, and there are no DNS servers by URL",
     ),
 ];
+const NAMELESS: &str = "what is certainly HTTP or TLS has its label without a name, too";
 const FOLDED: &str = "names and entries are both compared in lower case, as in Xray";
 const BOTH_INVERSE: &str = "inverse entries hold together, or two of them would take everything; as Xray";
 const NOBODY: &str = "a balancer that is always empty would refuse every connection, so it never starts";
@@ -266,6 +275,11 @@ fn one_index_finds_the_entries_of_all_lists() {
 fn hosts_and_addresses_are_read() {
     check_kind("parse_host");
     check_kind("parse_address");
+}
+
+#[test]
+fn protocols_are_recognised_by_their_first_bytes() {
+    check_kind("sniff");
 }
 
 #[test]

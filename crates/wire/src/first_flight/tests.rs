@@ -8,6 +8,7 @@ use rustls::{
 };
 
 use super::*;
+use crate::client_hello::{CLIENT_HELLO, MAX_RECORD_BYTES, RECORD_HEAD_BYTES};
 
 const HELLO: FirstFlight = FirstFlight::Repeatable(FlightKind::TlsClientHello);
 const REQUEST: FirstFlight = FirstFlight::Repeatable(FlightKind::HttpRequest);

@@ -1,7 +1,7 @@
 use waypost_net::{Secret, Target};
 use waypost_wire::{
     Accept, Accounts, Answer, ClientError, Credentials, HttpConnectClient, MAX_HTTP_HEAD_BYTES, Machine,
-    Server, Socks5AssociateClient, Socks5Client, Socks5Reply, Step,
+    Opening, Server, Socks5AssociateClient, Socks5Client, Socks5Reply, Step,
 };
 
 use crate::drive::{End, one_account, run, run_all_ways};
@@ -156,8 +156,8 @@ fn converse(mut client: impl Machine<Output = (), Error = ClientError>, accounts
         };
         match server.advance(&to_server) {
             Step::Send(bytes) => to_client = bytes,
-            Step::Done { output, .. } => break output,
-            step @ (Step::NeedMore | Step::Fail { .. }) => panic!("{step:?}"),
+            Step::Done { output: Opening::Tunnel(request), .. } => break request,
+            step @ (Step::NeedMore | Step::Done { .. } | Step::Fail { .. }) => panic!("{step:?}"),
         }
         assert!(matches!(server.advance(b""), Step::NeedMore));
     };

@@ -6,5 +6,7 @@ mod arbitrary;
 mod clients;
 mod drive;
 mod http_server;
+mod request_guard;
+mod sniff;
 mod socks_server;
 mod socks_udp;

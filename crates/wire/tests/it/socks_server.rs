@@ -1,5 +1,5 @@
 use waypost_net::{AddressError, DomainError};
-use waypost_wire::{Accept, Accounts, Answer, Command, Server, ServerError};
+use waypost_wire::{Accept, Accounts, Answer, Command, Opening, Server, ServerError};
 
 use crate::drive::{End, one_account, run_all_ways};
 
@@ -11,13 +11,12 @@ fn check(accounts: &Accounts, input: &[u8], sent: &[u8], expected: Expected<'_>)
     let run = run_all_ways(|| Server::new(Accept::Socks, accounts.clone()), input);
     assert_eq!(run.sent, sent);
     match (run.end, expected) {
-        (End::Done { output, rest }, Ok((target, user, expected_rest))) => {
+        (End::Done { output: Opening::Tunnel(output), rest }, Ok((target, user, expected_rest))) => {
             assert_eq!((output.command, output.target.to_string().as_str()), (Command::Connect, target));
             assert_eq!(output.user.as_deref(), user);
             assert_eq!(rest, expected_rest);
             let answer = if input[0] == 4 { Answer::Socks4 } else { Answer::Socks5 };
             assert_eq!(output.answer, answer);
-            assert!(output.protocol.is_none() && output.attributes.is_empty());
         }
         (End::Failed { reply, error }, Err((expected_reply, expected_error))) => {
             assert_eq!((reply.as_slice(), error), (expected_reply, expected_error));
@@ -104,7 +103,7 @@ fn datagrams_are_granted_where_they_are_allowed_and_binding_never() {
         (b"\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05", "[::]:5"),
     ] {
         let run = run_all_ways(server, &[&login[..], b"\x05\x03\x00", address, b"rest"].concat());
-        let End::Done { output, rest } = run.end else { panic!("{:?}", run.end) };
+        let End::Done { output: Opening::Tunnel(output), rest } = run.end else { panic!("{:?}", run.end) };
         assert_eq!((output.command, output.target.to_string()), (Command::UdpAssociate, source.to_owned()));
         assert_eq!((output.user.as_deref(), &*rest), (Some("user"), &b"rest"[..]));
     }

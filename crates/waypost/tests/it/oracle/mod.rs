@@ -25,7 +25,7 @@ use tokio::{task::JoinSet, time::Instant};
 use waypost_net::Network;
 use waypost_testkit::seeded_rng;
 
-pub(crate) use self::case::connect_socks;
+pub(crate) use self::{case::connect_socks, v2ray::V2ray};
 use self::{
     case::{Case, INBOUNDS, Told, authority},
     conditions::Vocabulary,
@@ -33,7 +33,6 @@ use self::{
     node::Node,
     ours::Ours,
     rule_set::RuleSet,
-    v2ray::V2ray,
 };
 use crate::{binary::Waypost, programs};
 

@@ -1,0 +1,65 @@
+//! `sniffing` of the configuration → what an inbound sniffs by.
+
+use waypost_config::{
+    Diagnostic, Span,
+    model::{self, Conditions, Config},
+};
+use waypost_net::Tag;
+use waypost_router::{Router, Strategy, Way};
+
+use super::{
+    geo::GeoFiles,
+    rules::{self, Written},
+};
+use crate::sniffing::Sniffing;
+
+/// What each inbound sniffs by, in the order of the file; `None` where nothing depends on it.
+pub(super) fn sniffing(
+    config: &Config,
+    files: &GeoFiles,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Option<Sniffing>> {
+    let labels_count = config.routing.rules.iter().any(|rule| {
+        let Conditions { protocol, attributes, .. } = &rule.conditions;
+        protocol.is_some() || attributes.is_some()
+    });
+    let read = |inbound: &model::Inbound| {
+        let sniffing = inbound.sniffing.as_ref()?;
+        let excluded = excluded(sniffing, inbound.span, files, problems);
+        let counts = labels_count || !sniffing.dest_override.is_empty();
+        (counts && !sniffing.metadata_only).then(|| Sniffing {
+            dest_override: sniffing.dest_override.iter().map(|word| word.label_prefix()).collect(),
+            route_only: sniffing.route_only,
+            excluded,
+        })
+    };
+    config.inbounds.iter().map(read).collect()
+}
+
+/// Rules that match what keeps its target.
+fn excluded(
+    sniffing: &model::Sniffing,
+    span: Span,
+    files: &GeoFiles,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Router> {
+    let (names, ips) = (&sniffing.domains_excluded, &sniffing.ips_excluded);
+    let mut conditions = Vec::new();
+    if !names.is_empty() {
+        conditions.push(Conditions { domain: Some(names.clone()), ..Conditions::default() });
+    }
+    if !ips.is_empty() {
+        conditions.push(Conditions { ip: Some(ips.clone()), ..Conditions::default() });
+    }
+    if conditions.is_empty() {
+        return None;
+    }
+    let rules = conditions.iter().map(|conditions| Written {
+        tag: None,
+        line: 0,
+        span,
+        way: Way::Outbound(Tag::from("excluded")),
+        conditions,
+    });
+    rules::compile(Strategy::AsIs, rules, files, problems)
+}
