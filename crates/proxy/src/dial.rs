@@ -105,6 +105,13 @@ impl Dialer {
         }
     }
 
+    /// Whether datagrams get their answers from the outbound itself, so that none leaves.
+    pub(crate) fn answers_itself(&self) -> bool {
+        match &self.0 {
+            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) => false,
+        }
+    }
+
     /// How datagrams leave.
     pub(crate) fn datagram_way(&self) -> DatagramWay<'_> {
         match &self.0 {

@@ -11,6 +11,7 @@ mod association;
 mod batch;
 mod carrier;
 mod client;
+mod dns;
 mod door;
 mod drops;
 mod hub;

@@ -26,7 +26,7 @@ use super::{
     Facts, MAX_SESSIONS_OF_ASSOCIATION,
     carrier::{Carrier, Carriers, LINGER},
     client::{Client, Framing},
-    open::Opened,
+    open::Opening,
     session::{Session, Standing, State},
     table::{SessionId, Table},
 };
@@ -47,6 +47,7 @@ pub(crate) struct Association {
     client: Client,
     sessions: Table<Session>,
     n_opening: usize,
+    n_answering: usize,
     ways: Slab<Way>,
     tasks: JoinSet<TaskEnd>,
     timer: Pin<Box<Sleep>>,
@@ -69,7 +70,8 @@ struct Way {
 /// What a task of an association comes back with.
 #[derive(Debug)]
 enum TaskEnd {
-    Opened(SessionId, Option<Box<Opened>>),
+    Opened(SessionId, Option<Opening>),
+    Answer(SessionId, Option<Vec<u8>>),
     Closed(SessionId),
 }
 
@@ -95,6 +97,7 @@ impl Association {
             client,
             sessions: Table::new(MAX_SESSIONS_OF_ASSOCIATION),
             n_opening: 0,
+            n_answering: 0,
             ways: Slab::new(),
             tasks: JoinSet::new(),
             timer: Box::pin(sleep_until(Instant::now() + FAR)),
@@ -166,29 +169,39 @@ impl Association {
                 let Some(session) = self.sessions.get_mut(id) else { return };
                 match opened {
                     None => session.state = State::Refused { until: now + REFUSED_FOR },
-                    Some(opened) => self.opened(id, *opened, now),
+                    Some(opening) => self.opened(id, opening, now),
                 }
+            }
+            TaskEnd::Answer(id, answer) => {
+                self.n_answering = self.n_answering.saturating_sub(1);
+                self.send_answer(id, answer.as_deref(), now);
             }
         }
     }
 
-    fn opened(&mut self, id: SessionId, opened: Opened, now: Instant) {
-        let way = self.way_of(&opened.carrier, now);
-        if let (Some(to), Some(way)) = (opened.to, self.ways.get_mut(way)) {
-            way.by_source.insert(to, id);
-        }
-        let connection = opened.guard.connection().clone();
+    fn opened(&mut self, id: SessionId, opening: Opening, now: Instant) {
         let is_socks = matches!(self.client.framing, Framing::Socks);
+        let state = match opening {
+            Opening::Answered(answered) => State::Answered(answered),
+            Opening::Carried(opened) => {
+                let way = self.way_of(&opened.carrier, now);
+                if let (Some(to), Some(way)) = (opened.to, self.ways.get_mut(way)) {
+                    way.by_source.insert(to, id);
+                }
+                let Some(session) = self.sessions.get(id) else { return };
+                State::Open(Box::new(Standing::new(*opened, way, &session.target, is_socks)))
+            }
+        };
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let standing = Standing::new(opened, way, &session.target, is_socks);
-        let state = std::mem::replace(&mut session.state, State::Open(Box::new(standing)));
-        if session.watch.is_none() {
+        let before = std::mem::replace(&mut session.state, state);
+        if let (None, Some(guard)) = (&session.watch, session.guard()) {
+            let connection = guard.connection().clone();
             session.watch = Some(self.tasks.spawn(async move {
-                poll_fn(|context| connection.conduit.close.poll_cancelled(context)).await;
+                connection.conduit.close.cancelled().await;
                 TaskEnd::Closed(id)
             }));
         }
-        let State::Opening { waiting } = state else { return };
+        let State::Opening { waiting } = before else { return };
         let mut upward = Vec::with_capacity(waiting.len());
         for payload in &waiting {
             self.hand_over(id, payload, now, &mut upward);

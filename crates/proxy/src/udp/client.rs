@@ -85,7 +85,7 @@ impl Sender {
         let source = SocketAddr::new(canonical_ip(source.ip()), source.port());
         match *self {
             Self::Exactly(sender) => sender == source,
-            Self::From(ip) if ip == source.ip() => {
+            Self::From(ip) if is_same_host(ip, source.ip()) => {
                 *self = Self::Exactly(source);
                 true
             }
@@ -99,6 +99,12 @@ impl Sender {
             Self::From(_) => None,
         }
     }
+}
+
+/// Whether a datagram from `source` can be one of the client at `ip`. All loopback addresses are this
+/// machine, where anybody may send from any of them.
+pub(super) fn is_same_host(ip: IpAddr, source: IpAddr) -> bool {
+    ip == source || (ip.is_loopback() && source.is_loopback())
 }
 
 impl Client {
@@ -157,6 +163,10 @@ mod tests {
         check("0.0.0.0:0", &senders);
         check("[::]:0", &senders);
         check("example.com:7", &senders);
+        let mut local = Sender::From([127, 1, 0, 9].into());
+        assert!(!local.admits("192.0.2.1:5".parse().unwrap()));
+        assert!(local.admits("127.0.0.1:5".parse().unwrap()), "this machine");
+        assert!(!local.admits("127.1.0.9:6".parse().unwrap()), "somebody else on it");
     }
 
     #[test]

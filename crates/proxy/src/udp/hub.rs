@@ -13,7 +13,7 @@ use waypost_net::canonical_ip;
 
 use super::{
     batch::Socket,
-    client::{Inbox, Outbox, Sender},
+    client::{Inbox, Outbox, Sender, is_same_host},
     drops::Reason,
 };
 use crate::{BindError, BoundAddress, engine::Core};
@@ -135,7 +135,7 @@ impl Clients {
         let outbox = match self.known.get(&source) {
             Some(outbox) => outbox,
             None => {
-                let of_address = |(ip, _): &(IpAddr, Outbox)| *ip == source.ip();
+                let of_address = |(ip, _): &(IpAddr, Outbox)| is_same_host(*ip, source.ip());
                 let first = self.expected.iter().position(of_address).ok_or(Reason::Spoofed)?;
                 let (_, outbox) = self.expected.remove(first);
                 self.known.entry(source).or_insert(outbox)

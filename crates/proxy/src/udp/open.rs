@@ -15,6 +15,7 @@ use waypost_net::{Flow, Network, Target};
 use super::{
     Facts,
     carrier::{Carrier, Carriers},
+    dns::Answering,
 };
 use crate::{
     ConnectionGuard, ConnectionInfo, DialError,
@@ -53,8 +54,24 @@ pub(super) struct Opened {
     pub(super) remark: Option<Box<Remark>>,
 }
 
+/// A session whose datagrams the outbound answers itself.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) answering: Answering,
+    pub(super) guard: ConnectionGuard,
+    pub(super) live: LiveGuard,
+    pub(super) remark: Option<Box<Remark>>,
+}
+
+/// What came of opening a session.
+#[derive(Debug)]
+pub(super) enum Opening {
+    Carried(Box<Opened>),
+    Answered(Box<Answered>),
+}
+
 /// Opens a session; `None` if nothing carries it, which the log tells.
-pub(super) async fn open(order: Order) -> Option<Opened> {
+pub(super) async fn open(order: Order) -> Option<Opening> {
     let Order { core, snapshot, carriers, facts, target, standing } = order;
     let shared = Shared { core: &core, snapshot: &snapshot };
     let mut flow = Flow {
@@ -86,6 +103,12 @@ pub(super) async fn open(order: Order) -> Option<Opened> {
         }
     };
     let dials = Dials::new(&snapshot, &flow, &decision, &route, shared.health(), begin);
+    if let Some(answering) = Answering::at(shared, route.first.outbound, &flow) {
+        let live = core.health.carry(route.first.member);
+        let guard = standing.unwrap_or_else(|| core.connections.insert(info(&flow, rule), path(&dials, 0)));
+        let answered = Answered { answering, guard, live, remark: Remark::new(&dials, 0) };
+        return Some(Opening::Answered(Box::new(answered)));
+    }
     let attempts =
         DatagramDials { dials: &dials, carriers: &carriers, core: &core, joined: AtomicBool::new(false) };
     let pace = dials.pace();
@@ -104,7 +127,9 @@ pub(super) async fn open(order: Order) -> Option<Opened> {
                 None => core.connections.insert(info(&flow, rule), path),
             };
             let member = route.group.is_some().then_some((attempt.member, attempt.check));
-            return Some(Opened { carrier, to, member, guard, live, remark: Remark::new(&dials, number) });
+            let remark = Remark::new(&dials, number);
+            let opened = Opened { carrier, to, member, guard, live, remark };
+            return Some(Opening::Carried(Box::new(opened)));
         }
         WalkEnd::Failed(number, error) => (number, error),
         WalkEnd::TooLate(number) => (number, DialError::TooLate { limit: pace.total_timeout }),

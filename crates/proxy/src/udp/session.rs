@@ -2,8 +2,11 @@ use tokio::{sync::OwnedSemaphorePermit, task::AbortHandle, time::Instant};
 use waypost_net::Target;
 use waypost_wire::UdpDatagram;
 
-use super::{open::Opened, stay::Tie};
-use crate::{EndReason, RelayEnd};
+use super::{
+    open::{Answered, Opened},
+    stay::Tie,
+};
+use crate::{ConnectionGuard, EndReason, RelayEnd};
 
 /// Datagrams that wait until their session can carry. A client that has no answer sends again.
 const MAX_WAITING: usize = 32;
@@ -25,6 +28,8 @@ pub(super) enum State {
     Opening { waiting: Vec<Box<[u8]>> },
     /// A carrier carries it.
     Open(Box<Standing>),
+    /// The outbound answers itself.
+    Answered(Box<Answered>),
     /// Nothing carries it, and until then nobody is asked again.
     Refused { until: Instant },
 }
@@ -50,7 +55,16 @@ impl Session {
                 waiting.push(payload.into());
                 true
             }
-            State::Opening { .. } | State::Open(_) | State::Refused { .. } => false,
+            State::Opening { .. } | State::Open(_) | State::Answered(_) | State::Refused { .. } => false,
+        }
+    }
+
+    /// Its entry in the table of connections.
+    pub(super) fn guard(&self) -> Option<&ConnectionGuard> {
+        match &self.state {
+            State::Open(standing) => Some(&standing.opened.guard),
+            State::Answered(answered) => Some(&answered.guard),
+            State::Opening { .. } | State::Refused { .. } => None,
         }
     }
 
@@ -59,8 +73,17 @@ impl Session {
         if let Some(watch) = self.watch {
             watch.abort();
         }
-        let State::Open(standing) = self.state else { return };
-        let Opened { guard, live, remark, .. } = standing.opened;
+        let (guard, live, remark) = match self.state {
+            State::Open(standing) => {
+                let Opened { guard, live, remark, .. } = standing.opened;
+                (guard, live, remark)
+            }
+            State::Answered(answered) => {
+                let Answered { guard, live, remark, .. } = *answered;
+                (guard, live, remark)
+            }
+            State::Opening { .. } | State::Refused { .. } => return,
+        };
         drop(live);
         if let Some(remark) = remark {
             let (up, down) = guard.connection().conduit.counters.totals();

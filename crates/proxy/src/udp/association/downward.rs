@@ -59,7 +59,7 @@ impl Association {
             let session = id.and_then(|id| self.sessions.get(id)).map(|session| &session.state);
             let header = match session {
                 Some(State::Open(standing)) => standing.header_down.as_slice(),
-                Some(State::Opening { .. } | State::Refused { .. }) | None => {
+                Some(State::Opening { .. } | State::Answered(_) | State::Refused { .. }) | None => {
                     let header = strangers.iter().find(|(stranger, _)| stranger == source);
                     match header.filter(|_| is_socks) {
                         Some((_, header)) => header,
@@ -96,6 +96,17 @@ impl Association {
         self.send_down(&outgoing);
     }
 
+    /// Sends what the outbound itself answered to a datagram of a session, as if it came from the target.
+    pub(super) fn send_answer(&mut self, id: SessionId, answer: Option<&[u8]>, now: Instant) {
+        let (Some(payload), Some(session)) = (answer, self.sessions.get(id)) else { return };
+        let header = match self.client.framing {
+            Framing::Socks => UdpDatagram::header_to(&session.target),
+            Framing::Fixed(_) => Vec::new(),
+        };
+        self.count_down(Some(id), payload, now);
+        self.send_down(&[Outgoing { to: self.client.sender.address(), header: &header, payload }]);
+    }
+
     fn send_down(&self, outgoing: &[Outgoing<'_>]) {
         let fits =
             |datagram: &Outgoing<'_>| datagram.header.len() + datagram.payload.len() <= MAX_DATAGRAM_BYTES;
@@ -116,9 +127,12 @@ impl Association {
     fn count_down(&mut self, id: Option<SessionId>, payload: &[u8], now: Instant) {
         let Some(id) = id else { return };
         self.sessions.touch(id, now);
-        if let Some(State::Open(standing)) = self.sessions.get_mut(id).map(|session| &mut session.state) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if let State::Open(standing) = &mut session.state {
             standing.tie.last_reply = Some(now);
-            let counters = &standing.opened.guard.connection().conduit.counters;
+        }
+        if let Some(guard) = session.guard() {
+            let counters = &guard.connection().conduit.counters;
             counters.down.fetch_add(payload.len() as u64, Ordering::Relaxed);
         }
     }

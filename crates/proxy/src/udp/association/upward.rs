@@ -18,6 +18,7 @@ use crate::{
     udp::{
         batch::Outgoing,
         client::{Framing, Link},
+        dns::Answering,
         drops::Reason,
         idle::idle_limit,
         open::{Order, open},
@@ -28,6 +29,8 @@ use crate::{
 
 /// Sessions of one association that are being opened at the same time.
 const MAX_OPENING: usize = 128;
+/// Datagrams of one association that outbounds are finding answers to.
+const MAX_ANSWERING: usize = 64;
 /// How soon after a datagram is looked whether it met an error.
 const ERROR_CHECK: Duration = Duration::from_secs(1);
 
@@ -161,7 +164,7 @@ impl Association {
             target,
             standing,
         };
-        self.tasks.spawn(async move { TaskEnd::Opened(id, open(order).await.map(Box::new)) });
+        self.tasks.spawn(async move { TaskEnd::Opened(id, open(order).await) });
     }
 
     /// Has a datagram carried by its session, or lets it wait for that.
@@ -179,6 +182,10 @@ impl Association {
                 if !session.wait(payload) {
                     self.core.udp.drops.count(Reason::NoRoom);
                 }
+            }
+            State::Answered(answered) => {
+                let answering = answered.answering.clone();
+                self.question(id, answering, payload, now);
             }
             State::Refused { until } => {
                 if now >= *until {
@@ -203,6 +210,21 @@ impl Association {
                 self.spawn_open(id, target, Some(standing.opened.guard));
             }
         }
+    }
+
+    /// Has a datagram answered by the outbound itself.
+    fn question(&mut self, id: SessionId, answering: Answering, payload: &[u8], now: Instant) {
+        if self.n_answering >= MAX_ANSWERING {
+            return self.core.udp.drops.count(Reason::NoRoom);
+        }
+        self.n_answering += 1;
+        self.sessions.touch(id, now);
+        if let Some(guard) = self.sessions.get(id).and_then(Session::guard) {
+            let counters = &guard.connection().conduit.counters;
+            counters.up.fetch_add(payload.len() as u64, Ordering::Relaxed);
+        }
+        let datagram = payload.to_vec();
+        self.tasks.spawn(async move { TaskEnd::Answer(id, answering.answer(datagram).await) });
     }
 
     /// Sends datagrams of the client by their carriers, those of a session one after the other.

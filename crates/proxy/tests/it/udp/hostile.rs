@@ -16,11 +16,11 @@ async fn datagrams_of_others_are_dropped_and_counted() {
     let echo = UdpEcho::start().await;
     let client = Associated::open(address).await;
     let header = UdpDatagram::header_from(echo.address);
-    // Another address, before the client has sent anything, and another port of its own, after.
+    client.ask(&echo.address.to_string(), b"mine").await;
+    // Another address, and another port of its own.
     let other_address = UdpSocket::bind("127.0.0.2:0").await.unwrap();
     other_address.send_to(&[&header, &b"spoofed"[..]].concat(), client.relay).await.unwrap();
     until(|| proxy.dropped_datagrams().spoofed == 1).await;
-    client.ask(&echo.address.to_string(), b"mine").await;
     let other_port = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     other_port.send_to(&[&header, &b"spoofed"[..]].concat(), client.relay).await.unwrap();
     until(|| proxy.dropped_datagrams().spoofed == 2).await;
