@@ -7,10 +7,11 @@ use waypost_config::model::Limits;
 /// More than this at once is an attack or a loop, and takes some hundred MB.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
 
-/// Client, upstream, and half a pipe or a second attempt.
-const DESCRIPTORS_PER_CONNECTION: usize = 3;
-/// Listeners, files, the runtime.
-const RESERVED_DESCRIPTORS: usize = 64;
+/// Client and upstream. What moves through a pipe holds two more meanwhile, and is copied instead
+/// when there are none.
+const DESCRIPTORS_PER_CONNECTION: usize = 2;
+/// Listeners, files, runtimes, pipes, second attempts.
+const RESERVED_DESCRIPTORS: usize = 256;
 
 /// Bounds how many connections live at a time. Clones count together.
 #[derive(Debug, Clone)]
@@ -131,7 +132,8 @@ mod tests {
     #[test]
     fn connections_fit_into_the_limit_for_open_files() {
         let limits = |soft: &str| format!("Limit  Soft\nMax open files            {soft}    4096  files\n");
-        assert_eq!(connections_within(&limits("1024")), 320);
+        assert_eq!(connections_within(&limits("1024")), 384);
+        assert_eq!(connections_within(&limits("20000")), 9872);
         assert_eq!(connections_within(&limits("64")), 1);
         assert_eq!(connections_within(&limits("1048576")), DEFAULT_MAX_CONNECTIONS);
         assert_eq!(connections_within(&limits("unlimited")), DEFAULT_MAX_CONNECTIONS);

@@ -256,7 +256,7 @@ fn bind_port(address: SocketAddr, shares: bool, options: &SocketOptions) -> io::
     socket.set_nonblocking(true)?;
     // Accepted sockets inherit it (tcp(7)).
     socket.set_tcp_nodelay(true)?;
-    apply(SockRef::from(&socket.as_fd()), options)?;
+    apply(&SockRef::from(&socket.as_fd()), options)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

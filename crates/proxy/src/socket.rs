@@ -21,7 +21,7 @@ async fn connect_with(address: SocketAddr, options: &SocketOptions) -> io::Resul
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    apply(SockRef::from(&socket), options)?;
+    apply(&SockRef::from(&socket), options)?;
     if options.fast_open.is_some() {
         setsockopt(&socket, sockopt::TcpFastOpenConnect, &true)?;
     }
@@ -42,7 +42,7 @@ async fn connect_with(address: SocketAddr, options: &SocketOptions) -> io::Resul
 /// # Errors
 ///
 /// What the system says of an option, with its name.
-pub(crate) fn apply(socket: SockRef<'_>, options: &SocketOptions) -> io::Result<()> {
+pub(crate) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result<()> {
     let named = |name: &'static str| {
         move |error: io::Error| io::Error::new(error.kind(), format!("`{name}` cannot be set: {error}"))
     };

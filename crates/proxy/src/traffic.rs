@@ -1,6 +1,6 @@
 //! How much went through each inbound and each outbound.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use parking_lot::Mutex;
 use waypost_config::model::Stats;
@@ -15,6 +15,15 @@ pub enum Place {
     Inbound(Tag),
     /// An outbound with this tag.
     Outbound(Tag),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inbound(tag) => write!(f, "inbound {tag}"),
+            Self::Outbound(tag) => write!(f, "outbound {tag}"),
+        }
+    }
 }
 
 /// Bytes that went through a place; `None` is not counted.

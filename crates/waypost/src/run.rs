@@ -2,9 +2,8 @@ use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, level_filters::LevelFilter};
-use waypost_config::model::LogLevel;
-use waypost_proxy::{Proxy, Workers, build::Ready};
+use tracing::info;
+use waypost_proxy::{Proxy, Workers, build::Ready, level_filter, raise_descriptor_limit};
 
 use crate::{
     EXIT_ERRORS,
@@ -26,6 +25,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
         LogFormat::Text => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().init(),
     }
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(ready, Duration::from_secs(arguments.grace)))?;
     // A look-up that the system still works on must not hold the process back.
@@ -44,16 +44,10 @@ async fn serve(Ready { config, snapshot }: Ready, grace: Duration) -> anyhow::Re
     let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
     told().await;
     info!(connections = proxy.connections().len(), "stopping; a second signal stops at once");
+    let connections = proxy.connections().clone();
     tokio::select! { () = proxy.stop(grace) => {}, () = told() => {} }
-    Ok(())
-}
-
-fn level_filter(level: Option<LogLevel>) -> LevelFilter {
-    match level {
-        Some(LogLevel::Debug) => LevelFilter::DEBUG,
-        Some(LogLevel::Info) | None => LevelFilter::INFO,
-        Some(LogLevel::Warning) => LevelFilter::WARN,
-        Some(LogLevel::Error) => LevelFilter::ERROR,
-        Some(LogLevel::None) => LevelFilter::OFF,
+    for (place, amount) in connections.traffic() {
+        info!(%place, up = amount.up, down = amount.down, "traffic");
     }
+    Ok(())
 }

@@ -123,7 +123,7 @@ impl Socket {
         let _smaller = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
         let _without = setsockopt(&socket, sockopt::UdpGroSegment, &true);
         let SocketOptions { mark, interface, .. } = options.clone();
-        apply(SockRef::from(&socket), &SocketOptions { mark, interface, ..SocketOptions::default() })?;
+        apply(&SockRef::from(&socket), &SocketOptions { mark, interface, ..SocketOptions::default() })?;
         socket.bind(&address.into())?;
         let io = UdpSocket::from_std(socket.into())?;
         Ok(Self { io, max_segment: AtomicUsize::new(MAX_DATAGRAM_BYTES) })

@@ -44,6 +44,16 @@ impl Waypost {
         Self::spawn(command, folder, n_inbounds).await
     }
 
+    /// Runs a configuration of which no inbound has an address, without waiting for anything.
+    pub(crate) async fn start_silent(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, config).unwrap();
+        let mut command = command();
+        command.args(["run", "--log-level", "info", "--log-format", "json", "--config"]).arg(path);
+        Self::spawn(command, folder, 0).await
+    }
+
     /// Runs the configuration that is built in.
     pub(crate) async fn start_built_in() -> Self {
         let mut command = command();
@@ -89,9 +99,9 @@ impl Waypost {
         let records = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let listening = records.filter(|record| record["fields"]["message"] == "listening");
         listening
-            .map(|record| {
+            .filter_map(|record| {
                 let field = |name: &str| record["fields"][name].as_str().unwrap_or_default().to_owned();
-                (field("inbound"), field("address").parse().unwrap())
+                Some((field("inbound"), field("address").parse().ok()?))
             })
             .collect()
     }

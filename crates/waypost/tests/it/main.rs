@@ -14,6 +14,7 @@ mod demo;
 mod examples;
 mod groups;
 mod http;
+mod matrix;
 mod namespace;
 mod oracle;
 mod programs;

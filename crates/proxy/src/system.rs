@@ -1,0 +1,28 @@
+//! What a process that runs a proxy sets once.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing::level_filters::LevelFilter;
+use waypost_config::model::LogLevel;
+
+/// Lets the process open as many files as it may (`RLIMIT_NOFILE`, setrlimit(2)). The usual limit of
+/// 1,024 is meant for programs that use `select`.
+pub fn raise_descriptor_limit() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(soft, hard, %error, "the limit for open files stays");
+    }
+}
+
+/// What is logged at a level of the configuration; `info` where it is silent.
+#[must_use]
+pub fn level_filter(level: Option<LogLevel>) -> LevelFilter {
+    match level {
+        Some(LogLevel::Debug) => LevelFilter::DEBUG,
+        Some(LogLevel::Info) | None => LevelFilter::INFO,
+        Some(LogLevel::Warning) => LevelFilter::WARN,
+        Some(LogLevel::Error) => LevelFilter::ERROR,
+        Some(LogLevel::None) => LevelFilter::OFF,
+    }
+}
