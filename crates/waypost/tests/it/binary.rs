@@ -54,6 +54,19 @@ impl Waypost {
         Self::spawn(command, folder, 0).await
     }
 
+    /// Runs a configuration with a limit for open files.
+    pub(crate) async fn start_with_descriptors(config: &str, limit: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, config).unwrap();
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {limit}; exec \"$@\"");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_waypost")]).stdin(Stdio::null());
+        command.args(["run", "--log-level", "info", "--log-format", "json", "--config"]).arg(path);
+        command.kill_on_drop(true);
+        Self::spawn(command, folder, config.matches("\"listen\"").count()).await
+    }
+
     /// Runs the configuration that is built in.
     pub(crate) async fn start_built_in() -> Self {
         let mut command = command();
@@ -109,6 +122,11 @@ impl Waypost {
     /// The address of the inbound with this tag.
     pub(crate) fn address(&self, tag: &str) -> SocketAddr {
         self.addresses()[tag]
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// What it has written to standard error.

@@ -7,6 +7,7 @@
 )]
 
 mod binary;
+mod capacity;
 mod chaos;
 mod clients;
 mod command_line;
@@ -21,4 +22,5 @@ mod programs;
 mod seed;
 mod simulate;
 mod sniffing;
+mod soak;
 mod udp;
