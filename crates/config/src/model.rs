@@ -3,16 +3,21 @@
 //! Values that a later stage may have to complain about (an unknown tag, a geosite code that no
 //! file has) carry the place they came from.
 
+mod dns;
 mod endpoint;
 mod load_balance;
 mod sniffing;
 mod udp;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use waypost_net::{Host, Networks, PortSet, Secret, Tag};
 
+pub use self::dns::{
+    AddressFilter, Dns, DnsFallback, DnsOutbound, DnsProtocol, DnsServer, DnsServerAddress, HostsAnswer,
+    HostsEntry, OtherQuestions,
+};
 pub use self::endpoint::{Door, Limits, Listen, Policy, Redirect, SocketOptions, Stats};
 pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
@@ -70,33 +75,6 @@ impl LogLevel {
         ("error", Self::Error),
         ("none", Self::None),
     ];
-}
-
-/// `dns`.
-#[derive(Debug, Clone, Default)]
-pub struct Dns {
-    /// `hosts` in the order of the file.
-    pub hosts: Vec<HostsEntry>,
-    /// `queryStrategy`.
-    pub family: AddressFamily,
-}
-
-/// One entry of `dns.hosts`.
-#[derive(Debug, Clone)]
-pub struct HostsEntry {
-    /// The names it answers for; an entry without prefix is a full name here.
-    pub pattern: Spanned<DomainEntry>,
-    /// What it answers.
-    pub answer: HostsAnswer,
-}
-
-/// What an entry of `dns.hosts` answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostsAnswer {
-    /// These addresses.
-    Addresses(Vec<IpAddr>),
-    /// Whatever this other name resolves to.
-    Alias(waypost_net::DomainName),
 }
 
 /// Which address families a look-up may return.
@@ -198,6 +176,8 @@ pub enum OutboundProtocol {
     Socks(Vec<ProxyServer>),
     /// `http`: through HTTP proxies by CONNECT; never empty.
     Http(Vec<ProxyServer>),
+    /// `dns`: answer DNS questions from the `dns` section.
+    Dns(Box<DnsOutbound>),
     /// `loopback`: through the rules again, as if it came in by another inbound.
     Loopback {
         /// `inboundTag`: what the rules see then.

@@ -1,80 +1,99 @@
 use std::{
     collections::{HashMap, VecDeque},
-    io,
-    net::IpAddr,
-    sync::Arc,
+    hash::Hash,
     time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
-use waypost_net::DomainName;
 
-/// `getaddrinfo` gives no time to live; a minute is what many zones have and short enough to follow
-/// changes.
-const POSITIVE_TTL: Duration = Duration::from_secs(60);
-/// Long enough to answer a burst of retries, short enough not to outlive a network that comes back.
-const NEGATIVE_TTL: Duration = Duration::from_secs(5);
-/// A busy gateway sees some thousand names a minute; an entry takes some 200 bytes.
-const MAX_ENTRIES: usize = 4096;
-
-/// What the system said of a name.
-pub(crate) type Outcome = Result<Arc<[IpAddr]>, Arc<io::Error>>;
-/// Where an outcome will appear.
-pub(crate) type Waiter = watch::Receiver<Option<Outcome>>;
-
-/// What the system said lately, and what it is being asked.
-#[derive(Debug, Default)]
-pub(crate) struct Cache {
-    ready: HashMap<DomainName, Ready>,
+/// What is known of many keys, and what is being found out. Whoever finds a key absent has to find it
+/// out, so that each is asked for once at a time, however many want it.
+#[derive(Debug)]
+pub(crate) struct Cache<K, V> {
+    ready: HashMap<K, Ready<V>>,
     /// The order in which `ready` was filled; the oldest goes first when it is full.
-    order: VecDeque<(DomainName, u64)>,
-    pending: HashMap<DomainName, Waiter>,
+    order: VecDeque<(K, u64)>,
+    pending: HashMap<K, Waiter<V>>,
     filled: u64,
+    capacity: usize,
 }
 
+/// Where a value will appear.
+pub(crate) type Waiter<V> = watch::Receiver<Option<V>>;
+/// Where whoever finds a value out has to send it, besides [`Cache::fill`].
+pub(crate) type Promise<V> = watch::Sender<Option<V>>;
+
 #[derive(Debug)]
-struct Ready {
-    outcome: Outcome,
+struct Ready<V> {
+    value: V,
     expires: Instant,
+    /// Until when it may be used although its time is up.
+    stale_until: Instant,
     /// Which filling this is, so that an old place in `order` does not remove a newer entry.
     filling: u64,
 }
 
-/// What the cache has for a name.
-pub(crate) enum Cached {
-    Ready(Outcome),
-    /// Somebody asked already.
-    Pending(Waiter),
-    /// The caller has to ask and to [`fill`](Cache::fill) the cache, and send the outcome here.
-    Absent(watch::Sender<Option<Outcome>>, Waiter),
+/// What the cache has for a key.
+#[derive(Debug)]
+pub(crate) enum Cached<V> {
+    /// A value, and how long it still holds.
+    Ready(V, Duration),
+    /// A value whose time is up. With a promise, the caller has to find out a new one.
+    Stale(V, Option<Promise<V>>),
+    /// Somebody is finding it out.
+    Pending(Waiter<V>),
+    /// The caller has to find it out.
+    Absent(Promise<V>, Waiter<V>),
 }
 
-impl Cache {
-    pub(crate) fn get(&mut self, name: &DomainName, now: Instant) -> Cached {
-        if let Some(ready) = self.ready.get(name)
-            && now < ready.expires
-        {
-            return Cached::Ready(ready.outcome.clone());
-        }
-        // A sender that is gone without an outcome will never send one.
-        if let Some(waiter) = self.pending.get(name)
-            && waiter.has_changed().is_ok()
-        {
-            return Cached::Pending(waiter.clone());
-        }
-        let (sender, waiter) = watch::channel(None);
-        self.pending.insert(name.clone(), waiter.clone());
-        Cached::Absent(sender, waiter)
+/// How long a value is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    pub(crate) ttl: Duration,
+    pub(crate) stale: Duration,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+    /// A cache for so many keys.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let (ready, order, pending) = (HashMap::new(), VecDeque::new(), HashMap::new());
+        Self { ready, order, pending, filled: 0, capacity }
     }
 
-    pub(crate) fn fill(&mut self, name: &DomainName, outcome: Outcome, now: Instant) {
-        self.pending.remove(name);
+    pub(crate) fn get(&mut self, key: &K, now: Instant) -> Cached<V> {
+        let stale = match self.ready.get(key) {
+            Some(ready) if now < ready.expires => {
+                return Cached::Ready(ready.value.clone(), ready.expires - now);
+            }
+            Some(ready) if now < ready.stale_until => Some(ready.value.clone()),
+            Some(_) | None => None,
+        };
+        // A promise that is gone without a value will never be kept.
+        let waiter = self.pending.get(key).filter(|waiter| waiter.has_changed().is_ok()).cloned();
+        match (stale, waiter) {
+            (None, Some(waiter)) => Cached::Pending(waiter),
+            (Some(value), Some(_)) => Cached::Stale(value, None),
+            (stale, None) => {
+                let (promise, waiter) = watch::channel(None);
+                self.pending.insert(key.clone(), waiter.clone());
+                match stale {
+                    Some(value) => Cached::Stale(value, Some(promise)),
+                    None => Cached::Absent(promise, waiter),
+                }
+            }
+        }
+    }
+
+    /// Ends the finding out of `key`. Without `keep` the value is only for those who wait.
+    pub(crate) fn fill(&mut self, key: &K, value: V, keep: Option<Keep>, now: Instant) {
+        self.pending.remove(key);
+        let Some(Keep { ttl, stale }) = keep else { return };
         self.filled += 1;
-        let ttl = if outcome.is_ok() { POSITIVE_TTL } else { NEGATIVE_TTL };
-        let ready = Ready { outcome, expires: now + ttl, filling: self.filled };
-        self.ready.insert(name.clone(), ready);
-        self.order.push_back((name.clone(), self.filled));
-        while self.order.len() > MAX_ENTRIES {
+        let expires = now + ttl;
+        let ready = Ready { value, expires, stale_until: expires + stale, filling: self.filled };
+        self.ready.insert(key.clone(), ready);
+        self.order.push_back((key.clone(), self.filled));
+        while self.order.len() > self.capacity {
             let Some((oldest, filling)) = self.order.pop_front() else { break };
             if self.ready.get(&oldest).is_some_and(|ready| ready.filling == filling) {
                 self.ready.remove(&oldest);
@@ -87,16 +106,40 @@ impl Cache {
 mod tests {
     use super::*;
 
+    const KEEP: Option<Keep> = Some(Keep { ttl: Duration::from_secs(60), stale: Duration::from_secs(10) });
+
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_names_make_room() {
+    async fn the_oldest_keys_make_room() {
         let now = Instant::now();
-        let mut cache = Cache::default();
-        let name = |n: usize| DomainName::new(&format!("n{n}")).unwrap();
-        for n in 0..=MAX_ENTRIES {
-            cache.fill(&name(n), Ok(Arc::from([])), now);
+        let mut cache = Cache::new(10);
+        for key in 0..=10 {
+            cache.fill(&key, (), KEEP, now);
         }
-        assert_eq!((cache.ready.len(), cache.order.len()), (MAX_ENTRIES, MAX_ENTRIES));
-        assert!(matches!(cache.get(&name(0), now), Cached::Absent(..)));
-        assert!(matches!(cache.get(&name(1), now), Cached::Ready(_)));
+        assert_eq!((cache.ready.len(), cache.order.len()), (10, 10));
+        assert!(matches!(cache.get(&0, now), Cached::Absent(..)));
+        assert!(matches!(cache.get(&1, now), Cached::Ready(..)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_caller_renews_what_is_stale() {
+        let now = Instant::now();
+        let mut cache = Cache::new(10);
+        cache.fill(&1, "old", KEEP, now);
+        let late = now + Duration::from_secs(60);
+        let Cached::Stale("old", Some(promise)) = cache.get(&1, late) else { panic!("not stale") };
+        assert!(matches!(cache.get(&1, late), Cached::Stale("old", None)));
+        drop(promise);
+        assert!(matches!(cache.get(&1, late), Cached::Stale("old", Some(_))));
+        assert!(matches!(cache.get(&1, late + Duration::from_secs(10)), Cached::Absent(..)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_kept_is_found_out_again() {
+        let now = Instant::now();
+        let mut cache = Cache::new(10);
+        let Cached::Absent(_promise, _waiter) = cache.get(&1, now) else { panic!("not absent") };
+        assert!(matches!(cache.get(&1, now), Cached::Pending(_)));
+        cache.fill(&1, (), None, now);
+        assert!(matches!(cache.get(&1, now), Cached::Absent(..)));
     }
 }

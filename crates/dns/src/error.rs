@@ -2,6 +2,8 @@ use std::{fmt, io, net::IpAddr, sync::Arc};
 
 use waypost_net::DomainName;
 
+use crate::ServerError;
+
 /// Which addresses are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Family {
@@ -15,6 +17,17 @@ pub enum Family {
 }
 
 impl Family {
+    /// What both want; `None` if that is nothing.
+    #[must_use]
+    pub fn intersect(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Any, family) | (family, Self::Any) => Some(family),
+            (Self::V4, Self::V4) => Some(Self::V4),
+            (Self::V6, Self::V6) => Some(Self::V6),
+            (Self::V4, Self::V6) | (Self::V6, Self::V4) => None,
+        }
+    }
+
     /// Whether `address` is wanted.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
@@ -47,6 +60,22 @@ pub enum ResolveError {
         name: DomainName,
         /// What is wanted.
         family: Family,
+    },
+    /// The name does not exist.
+    #[error("`{name}` does not exist")]
+    NoName {
+        /// The name.
+        name: DomainName,
+    },
+    /// No server has answered.
+    #[error("the DNS server `{server}` has no answer for `{name}`")]
+    Server {
+        /// The name.
+        name: DomainName,
+        /// The server that was asked first.
+        server: Box<str>,
+        /// What is wrong with it.
+        source: ServerError,
     },
     /// The system does not know the name, or cannot look it up.
     #[error("the system cannot resolve `{name}`")]

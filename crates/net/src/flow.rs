@@ -27,6 +27,9 @@ pub struct Flow {
     pub attributes: Attributes,
     /// The rule set that the deciding rule matched by, as the file writes it, such as `geosite:netflix`.
     pub rule_set: Option<Box<str>>,
+    /// Whether this is a query of the proxy's own to a DNS server: finding its way must not need another
+    /// one.
+    pub is_own_query: bool,
 }
 
 impl Flow {
@@ -44,6 +47,7 @@ impl Flow {
             route_domain: None,
             attributes: Attributes::default(),
             rule_set: None,
+            is_own_query: false,
         }
     }
 

@@ -11,7 +11,9 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use waypost_config::model::{AddressFamily, FreedomResolve, OutboundProtocol, Redirect, SocketOptions};
+use waypost_config::model::{
+    AddressFamily, DnsOutbound, FreedomResolve, OutboundProtocol, Redirect, SocketOptions,
+};
 use waypost_dns::{Family, ResolveError, Resolver};
 use waypost_net::{DomainName, Host, Tag, Target};
 
@@ -36,6 +38,7 @@ enum Kind {
     Blackhole { http_response: bool },
     Loopback { inbound: Tag },
     Proxy(ProxyServers),
+    Dns(Box<DnsOutbound>, SocketOptions),
 }
 
 /// How datagrams leave by a way out.
@@ -51,7 +54,7 @@ pub(crate) enum DatagramWay<'d> {
     Proxy(&'d ProxyServers),
 }
 
-/// How datagrams leave that go to the target itself.
+/// How connections and datagrams leave that go to the target itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DirectWay<'d> {
     resolve: FreedomResolve,
@@ -92,6 +95,7 @@ impl Dialer {
             OutboundProtocol::Http(servers) => {
                 Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers, socket)?)
             }
+            OutboundProtocol::Dns(outbound) => Kind::Dns(outbound.clone(), socket.clone()),
             OutboundProtocol::LoadBalance(_) => return Err(DialerError::NoServer),
         }))
     }
@@ -100,15 +104,8 @@ impl Dialer {
     pub(crate) fn is_at_fault(&self, error: &DialError) -> bool {
         match self.0 {
             // What dials the target itself has no fault of its own.
-            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } => false,
+            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) => false,
             Kind::Proxy(_) => !error.is_answer() && !matches!(error, DialError::NoRoom),
-        }
-    }
-
-    /// Whether datagrams get their answers from the outbound itself, so that none leaves.
-    pub(crate) fn answers_itself(&self) -> bool {
-        match &self.0 {
-            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) => false,
         }
     }
 
@@ -118,9 +115,18 @@ impl Dialer {
             Kind::Freedom { resolve, redirect, socket } => {
                 DatagramWay::Freedom(DirectWay { resolve: *resolve, redirect: redirect.as_ref(), socket })
             }
-            Kind::Blackhole { .. } => DatagramWay::Blackhole,
+            // One that answers itself lets nothing out.
+            Kind::Blackhole { .. } | Kind::Dns(..) => DatagramWay::Blackhole,
             Kind::Loopback { inbound } => DatagramWay::Loopback(inbound),
             Kind::Proxy(servers) => DatagramWay::Proxy(servers),
+        }
+    }
+
+    /// The settings of an outbound that answers DNS questions.
+    pub(crate) fn dns(&self) -> Option<&DnsOutbound> {
+        match &self.0 {
+            Kind::Dns(outbound, _) => Some(outbound),
+            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) => None,
         }
     }
 
@@ -128,7 +134,20 @@ impl Dialer {
     pub(crate) fn loopback(&self) -> Option<&Tag> {
         match &self.0 {
             Kind::Loopback { inbound } => Some(inbound),
+            Kind::Dns(..) => None,
             Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Proxy(_) => None,
+        }
+    }
+
+    /// Whether it sends to targets itself and like any program of this host. To the proxy's own queries
+    /// that is true of the `dns` outbound too, which must not be asked by itself.
+    pub(crate) fn is_plain_for_queries(&self) -> bool {
+        match &self.0 {
+            Kind::Freedom { redirect, socket, .. } => {
+                redirect.is_none() && *socket == SocketOptions::default()
+            }
+            Kind::Dns(_, socket) => *socket == SocketOptions::default(),
+            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) => false,
         }
     }
 
@@ -149,19 +168,13 @@ impl Dialer {
     ) -> Result<Dialed, DialError> {
         match &self.0 {
             Kind::Freedom { resolve, redirect, socket } => {
-                let (host, port) = redirected(target, redirect.as_ref());
-                // What the rule looked up is the client's target, not the other one.
-                let prefer = if *host == target.host { prefer } else { &[] };
-                let addresses = match host {
-                    Host::Ip(address) => vec![*address],
-                    Host::Domain(name) => {
-                        let addresses = Box::pin(freedom_addresses(name, prefer, *resolve, resolver));
-                        let found = timeout_at(deadline, addresses).await;
-                        found.map_err(|_elapsed| DialError::ResolveTimeout)??
-                    }
-                };
-                let stream = connect(&order_addresses(prefer, &addresses, port), socket, deadline).await?;
-                Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() })
+                let way = DirectWay { resolve: *resolve, redirect: redirect.as_ref(), socket };
+                way.dial(target, prefer, resolver, deadline).await
+            }
+            // Only the proxy's own queries get here; see `dns_outbound`.
+            Kind::Dns(_, socket) => {
+                let resolve = FreedomResolve::Use(AddressFamily::Any);
+                DirectWay { resolve, redirect: None, socket }.dial(target, prefer, resolver, deadline).await
             }
             Kind::Loopback { inbound } => Err(DialError::Loopback { inbound: inbound.clone() }),
             Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
@@ -184,7 +197,19 @@ fn bound(stream: &TcpStream) -> Result<SocketAddr, DialError> {
 }
 
 impl DirectWay<'_> {
-    /// The addresses that a datagram to `target` may go to, the best first.
+    async fn dial(
+        &self,
+        target: &Target,
+        prefer: &[IpAddr],
+        resolver: &Resolver,
+        deadline: Instant,
+    ) -> Result<Dialed, DialError> {
+        let addresses = Box::pin(self.addresses(target, prefer, resolver, deadline)).await?;
+        let stream = connect(&addresses, self.socket, deadline).await?;
+        Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() })
+    }
+
+    /// The addresses that a connection or a datagram to `target` may go to, the best first.
     pub(crate) async fn addresses(
         &self,
         target: &Target,
@@ -193,6 +218,7 @@ impl DirectWay<'_> {
         deadline: Instant,
     ) -> Result<Vec<SocketAddr>, DialError> {
         let (host, port) = redirected(target, self.redirect);
+        // What the rule looked up is the client's target, not the other one.
         let prefer = if *host == target.host { prefer } else { &[] };
         let found = match host {
             Host::Ip(address) => vec![*address],

@@ -127,7 +127,8 @@ impl Attempts for Dials<'_, '_> {
         let deadline = Instant::now() + self.pace().attempt_timeout;
         let dialer = &self.route.attempt(number).outbound.dialer;
         let prefer = &self.decision.matched_addresses;
-        dialer.dial(&self.flow.target, prefer, self.snapshot.resolver(), deadline).await
+        let resolver = self.snapshot.resolver_for(self.flow);
+        dialer.dial(&self.flow.target, prefer, resolver, deadline).await
     }
 
     /// A blackhole that was chosen ends the walk, because it is meant; one that only comes next in a

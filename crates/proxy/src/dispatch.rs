@@ -18,6 +18,7 @@ use crate::{
     ClientStream, ConnectionGuard, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd, Side, Terms,
     chain::Chain,
     dials::Dials,
+    dns_outbound,
     engine::Core,
     health::{Health, LiveGuard},
     process::find_process,
@@ -107,6 +108,10 @@ pub(crate) async fn establish(
         client.answer_failure(failure).await;
         return None;
     };
+    if let Some(outbound) = route.first.outbound.dialer.dns().filter(|_| !flow.is_own_query) {
+        Box::pin(dns_outbound::serve(shared, client, &flow, (outbound, &route), rule)).await;
+        return None;
+    }
     let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health(), begin);
     if dials.route.group.is_some() {
         Box::pin(dial_group(shared, client, &dials, rule, terms)).await
@@ -122,6 +127,8 @@ pub(crate) async fn decide<'s>(snapshot: &'s Snapshot, flow: &Flow) -> Decision<
         step = match step {
             Step::Decided(decision) => return decision,
             Step::Ask(pending) => match pending.question().clone() {
+                // A look-up must not wait for another one.
+                Question::Addresses(_) if flow.is_own_query => pending.with_addresses(flow, Vec::new()),
                 Question::Addresses(name) => {
                     let lookup = snapshot.resolver().resolve(&name, snapshot.family());
                     let addresses = match timeout(ROUTE_LOOKUP_TIMEOUT, lookup).await {

@@ -118,6 +118,7 @@ impl Proxy {
             tasks: TaskTracker::new(),
             stop_accepting,
         };
+        proxy.core.snapshot.load().queries().attach(&proxy.core);
         udp_listeners.run(&proxy.core, &proxy.tasks);
         for (inbound, listeners) in bound {
             for (index, listener) in listeners.into_iter().enumerate() {
@@ -153,6 +154,11 @@ impl Proxy {
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
         &self.addresses
+    }
+
+    /// What connections are decided with at this moment.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.core.snapshot.load_full()
     }
 
     /// How many connections each worker has.

@@ -4,12 +4,16 @@ use std::{fmt, net::IpAddr};
 
 use rand::Rng;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use waypost_balance::{HashedKey, KeyState, Role, Strategy, Tier};
+use waypost_config::model::Config;
 use waypost_health::Status;
 use waypost_net::{DomainName, Flow, Tag};
 use waypost_router::{Answer, ConditionTrace, Explanation, Pass, Question, RuleTrace, Verdict};
 
 use crate::{
+    Proxy, StartError,
+    chain::Chain,
     pools::View,
     snapshot::rule_label,
     snapshot::{NoRoute, Route, Snapshot, WayOut, Why},
@@ -84,6 +88,28 @@ pub struct PlannedOutbound {
     pub chain: Vec<Tag>,
     /// Why it has this place.
     pub why: Why,
+}
+
+/// Decides about `flow` as [`explain`] does, and looks names up for real. Queries to DNS servers pass
+/// the rules, so that this runs a proxy for them that nobody can come in to.
+///
+/// # Errors
+///
+/// If that proxy cannot run.
+pub fn explain_with_lookups(
+    snapshot: Snapshot,
+    flow: &Flow,
+    runtime: &Runtime,
+    rng: &mut impl Rng,
+) -> Result<Explained, StartError> {
+    let _inside = runtime.enter();
+    let proxy = Proxy::start(&Config::default(), snapshot)?;
+    let snapshot = proxy.snapshot();
+    let resolve = |name: &DomainName| {
+        let lookup = snapshot.resolver().resolve(name, snapshot.family());
+        runtime.block_on(lookup).map_err(|error| Chain(&error).to_string())
+    };
+    Ok(explain(&snapshot, flow, resolve, rng))
 }
 
 /// Decides about `flow` by the same code that decides about connections, and keeps the record.

@@ -12,6 +12,7 @@ use waypost_router::{Decision, Router, Rule, Way};
 use crate::{
     Dialer,
     pools::{PoolSettings, Pools, View},
+    queries::QueryNetwork,
     sniffing::Sniffing,
 };
 
@@ -28,6 +29,9 @@ pub struct Snapshot {
     default: Option<WayOut>,
     pools: Pools,
     resolver: Resolver,
+    /// The resolver without its servers, for what their queries need on their way.
+    bootstrap: Resolver,
+    queries: Arc<QueryNetwork>,
     family: Family,
     /// What each rule is called in logs, by its index, and what no rule is called.
     labels: Box<[Arc<str>]>,
@@ -149,13 +153,15 @@ pub(crate) struct Parts {
     /// The first entry of the file.
     pub(crate) default: Option<WayOut>,
     pub(crate) resolver: Resolver,
+    /// What the queries of the resolver travel in.
+    pub(crate) queries: Arc<QueryNetwork>,
     pub(crate) family: Family,
     pub(crate) sniffing: Vec<Option<Sniffing>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { router, outbounds, pools, default, resolver, family, sniffing } = parts;
+        let Parts { router, outbounds, pools, default, resolver, queries, family, sniffing } = parts;
         let leaves = outbounds.iter().enumerate();
         let leaves =
             leaves.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, WayOut::Outbound(index))));
@@ -175,7 +181,9 @@ impl Snapshot {
             balancers,
             default,
             pools,
+            bootstrap: resolver.without_servers(),
             resolver,
+            queries,
             family,
             sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
         }
@@ -205,6 +213,16 @@ impl Snapshot {
     #[must_use]
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// What resolves names on the way of a flow. For a query to a DNS server that is not the servers.
+    pub(crate) fn resolver_for(&self, flow: &Flow) -> &Resolver {
+        if flow.is_own_query { &self.bootstrap } else { &self.resolver }
+    }
+
+    /// What the queries of the resolver travel in.
+    pub(crate) fn queries(&self) -> &Arc<QueryNetwork> {
+        &self.queries
     }
 
     /// The families that look-ups for rules ask for.

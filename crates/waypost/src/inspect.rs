@@ -3,7 +3,7 @@ use std::{net::SocketAddr, path::Path, process::ExitCode};
 use anyhow::Context as _;
 use waypost_config::Severity;
 use waypost_proxy::{
-    explain::explain as explain_flow,
+    explain::explain_with_lookups,
     inspect::GeoFile,
     net::{Flow, Tag},
     simulate,
@@ -47,13 +47,8 @@ pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
         ..Flow::new(arguments.network, arguments.target.clone())
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let snapshot = &ready.snapshot;
-    let resolve = |name: &_| {
-        let lookup = snapshot.resolver().resolve(name, snapshot.family());
-        runtime.block_on(lookup).map_err(|error| error.to_string())
-    };
     #[expect(clippy::disallowed_methods, reason = "the binary is where randomness comes from")]
-    let explained = explain_flow(snapshot, &flow, resolve, &mut rand::rng());
+    let explained = explain_with_lookups(ready.snapshot, &flow, &runtime, &mut rand::rng())?;
     if arguments.json {
         return print(&format!("{:#}\n", explained.to_json(&flow)));
     }

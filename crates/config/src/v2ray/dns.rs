@@ -3,19 +3,19 @@ use std::net::IpAddr;
 use waypost_net::{DomainName, Host};
 
 use super::{
+    dns_server,
     domain::{self, Plain},
     host,
+    names::Names,
 };
 use crate::{
     Spanned,
     json::{Kind, Member, Value},
     keys::{Form, Key, KeyTable},
-    model::{AddressFamily, Dns, HostsAnswer, HostsEntry},
+    model::{AddressFamily, Dns, DnsFallback, HostsAnswer, HostsEntry},
     object::{Object, choose, read_map},
-    report::{Report, quote},
+    report::Report,
 };
-
-const SYSTEM: &str = "names are looked up by the resolver of the system";
 
 pub(super) static DNS: KeyTable = KeyTable {
     name: "Dns",
@@ -29,34 +29,53 @@ pub(super) static DNS: KeyTable = KeyTable {
         ),
         Key::new(
             "servers",
-            Form::Any,
-            "Servers to ask; `localhost`, the resolver of the system, is the only one.",
+            Form::Objects("DnsServer"),
+            "Servers to ask, one after the other; each is an object or only its address.",
         ),
         Key::new(
             "queryStrategy",
             Form::Word(&["UseIP", "UseIPv4", "UseIPv6"]),
             "Which address families are looked up.",
         ),
-        Key::new("disableCache", Form::Flag, "Asks again every time.").no_effect(SYSTEM),
-        Key::new("disableFallback", Form::Flag, "Asks no second server.")
-            .no_effect("there is one resolver only"),
-        Key::new("disableFallbackIfMatch", Form::Flag, "Asks no second server for names with an own one.")
-            .no_effect("there is one resolver only"),
+        Key::new("tag", Form::Text, "The inbound tag that rules see on the queries to servers."),
+        Key::new(
+            "clientIp",
+            Form::Text,
+            "An address that servers are told, cut to its network, so that answers fit to it.",
+        ),
+        Key::new("disableCache", Form::Flag, "Asks again every time."),
+        Key::new(
+            "cacheStrategy",
+            Form::Word(&["cacheEnabled", "cacheDisabled"]),
+            "V2Ray 5's `disableCache`.",
+        ),
+        Key::new(
+            "serveStale",
+            Form::Flag,
+            "Answers from the cache after the time is up, and asks behind that.",
+        ),
+        Key::new(
+            "serveExpiredTTL",
+            Form::Number,
+            "For how many seconds stale answers are used; 0 for as long as they are kept.",
+        ),
+        Key::new("disableFallback", Form::Flag, "Asks only servers that have the name in their `domains`."),
+        Key::new(
+            "disableFallbackIfMatch",
+            Form::Flag,
+            "If a server has the name in its `domains`, asks only such servers.",
+        ),
+        Key::new(
+            "fallbackStrategy",
+            Form::Word(&["enabled", "disabled", "disabledIfAnyMatch"]),
+            "V2Ray 5's `disableFallback` and `disableFallbackIfMatch`.",
+        ),
         Key::new("enableParallelQuery", Form::Flag, "Asks all servers at once.")
-            .no_effect("there is one resolver only"),
+            .no_effect("the next server is asked when one has no answer, so that not all see every name"),
         Key::new("useSystemHosts", Form::Flag, "Reads the hosts file of the system.")
-            .no_effect("the resolver of the system reads it anyway"),
-        Key::new("serveStale", Form::Flag, "Answers from the cache after the time is up.").no_effect(SYSTEM),
-        Key::new("serveExpiredTTL", Form::Number, "How long stale answers are used.").no_effect(SYSTEM),
-        Key::new("cacheStrategy", Form::Text, "How answers are cached.").no_effect(SYSTEM),
-        Key::new("fallbackStrategy", Form::Text, "When the next server is asked.")
-            .no_effect("there is one resolver only"),
+            .only_off("only the server `localhost` reads that file; add it to `servers` for the names in it"),
         Key::new("domainMatcher", Form::Text, "The algorithm that finds names.")
             .no_effect("there is one only"),
-        Key::new("tag", Form::Text, "The inbound tag of the queries.")
-            .no_effect("queries of the system's resolver do not pass the rules"),
-        Key::new("clientIp", Form::Text, "The address told to servers, so that answers fit to it.")
-            .unsupported("the resolver of the system cannot send it"),
         Key::new("fakedns", Form::Any, "Made-up addresses that stand for names.")
             .unsupported("made-up addresses do not exist in this version"),
     ],
@@ -71,29 +90,36 @@ pub(super) const FAMILIES: [(&str, AddressFamily); 5] = [
     ("UseIP6", AddressFamily::V6),
 ];
 
-pub(super) fn read(file: &Object<'_>, report: &mut Report<'_>) -> Dns {
+pub(super) fn read(file: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> Dns {
     let Some(dns) = file.object("dns", &DNS, report) else { return Dns::default() };
-    for server in dns.items("servers", report) {
-        check_server(server, report);
+    let defaults = dns_server::read_defaults(&dns, report);
+    let servers = dns.items("servers", report).iter();
+    let servers: Vec<_> =
+        servers.filter_map(|server| dns_server::read(server, &defaults, names, report)).collect();
+    if let Some(tag) = &defaults.tag {
+        names.inbounds.declare_for_queries(tag);
     }
     let hosts = dns.get("hosts").map(|field| read_map(field, report)).unwrap_or_default();
     let hosts = hosts.into_iter().filter_map(|member| read_hosts_entry(member, report)).collect();
-    let strategy = dns.text("queryStrategy", report);
+    let strategy = dns.text("queryStrategy", report).filter(|written| !written.value.is_empty());
     let family = strategy.and_then(|written| choose("queryStrategy", written, &FAMILIES, report));
-    Dns { hosts, family: family.unwrap_or_default() }
+    Dns { hosts, servers, family: family.unwrap_or_default(), fallback: read_fallback(&dns, report) }
 }
 
-fn check_server(server: &Value, report: &mut Report<'_>) {
-    let written = match &server.kind {
-        Kind::String(text) if &**text == "localhost" => return,
-        Kind::String(text) => quote(text),
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Array(_) | Kind::Object(_) => {
-            server.found().to_owned()
-        }
-    };
-    report
-        .error(server.span, format!("the only DNS server in this version is `localhost`, found {written}"))
-        .help(format!("{SYSTEM}; write `\"servers\": [\"localhost\"]`, or leave `servers` out"));
+fn read_fallback(dns: &Object<'_>, report: &mut Report<'_>) -> DnsFallback {
+    let choices = [
+        ("enabled", DnsFallback::Always),
+        ("disabled", DnsFallback::Never),
+        ("disabledIfAnyMatch", DnsFallback::UnlessMatched),
+    ];
+    let written = dns.text("fallbackStrategy", report).filter(|written| !written.value.is_empty());
+    let chosen = written.and_then(|written| choose("fallbackStrategy", written, &choices, report));
+    let mut flag = |name| dns.flag(name, report).is_some_and(|flag| flag.value);
+    match (flag("disableFallback"), flag("disableFallbackIfMatch")) {
+        (true, _) => DnsFallback::Never,
+        (false, true) => DnsFallback::UnlessMatched,
+        (false, false) => chosen.unwrap_or_default(),
+    }
 }
 
 fn read_hosts_entry(member: &Member, report: &mut Report<'_>) -> Option<HostsEntry> {

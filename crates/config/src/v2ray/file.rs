@@ -76,7 +76,6 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     let file = Object::read(root, "the file", &FILE, report)?;
     let mut names = Names::default();
     let log = log::read(&file, report);
-    let dns = dns::read(&file, report);
     let (policies, stats) = policy::read(&file, report);
     let inbounds = endpoints(&file, ["inbound", "inboundDetour", "inbounds"], report);
     let inbounds = match section_span(&file, inbounds.is_empty(), "inbounds") {
@@ -88,6 +87,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         }
         None => inbound::read_all(&inbounds, &policies, &mut names, report),
     };
+    let dns = dns::read(&file, &mut names, report);
     let outbounds = endpoints(&file, ["outbound", "outboundDetour", "outbounds"], report);
     let outbounds = match section_span(&file, outbounds.is_empty(), "outbounds") {
         Some(span) => {

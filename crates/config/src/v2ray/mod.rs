@@ -7,6 +7,9 @@ mod checks;
 mod conditions;
 mod dialect;
 mod dns;
+mod dns_address;
+mod dns_outbound;
+mod dns_server;
 mod domain;
 mod door;
 mod file;
@@ -36,6 +39,7 @@ static TABLES: &[&KeyTable] = &[
     &file::FILE,
     &log::LOG,
     &dns::DNS,
+    &dns_server::SERVER,
     &inbound::INBOUND,
     &accounts::SOCKS_INBOUND,
     &accounts::HTTP_INBOUND,
@@ -45,6 +49,7 @@ static TABLES: &[&KeyTable] = &[
     &outbound::FREEDOM,
     &outbound::BLACKHOLE,
     &outbound::RESPONSE,
+    &dns_outbound::DNS_OUTBOUND,
     &outbound::LOOPBACK,
     &upstream::SOCKS_OUTBOUND,
     &upstream::HTTP_OUTBOUND,
@@ -118,8 +123,8 @@ mod tests {
         {
             used.insert(settings);
         }
-        used.extend(["SocksOutboundSettings", "HttpOutboundSettings", "LoadBalanceSettings"]);
-        used.extend(["DoorSettings", "LoopbackSettings", "PolicyLevel"]);
+        used.extend(["DnsServer", "DnsOutboundSettings", "SocksOutboundSettings", "HttpOutboundSettings"]);
+        used.extend(["LoadBalanceSettings", "DoorSettings", "LoopbackSettings", "PolicyLevel"]);
         assert_eq!(used, names);
     }
 

@@ -61,6 +61,14 @@ impl Tags {
         Some(tag)
     }
 
+    /// Adds a tag that is no object's own, such as that of DNS queries.
+    pub(super) fn declare_for_queries(&mut self, tag: &Spanned<Tag>) {
+        if !self.contains(&tag.value) {
+            self.places.insert(tag.value.clone(), tag.span);
+            self.list.push(tag.clone());
+        }
+    }
+
     pub(super) fn contains(&self, tag: &str) -> bool {
         self.places.contains_key(tag)
     }

@@ -1,8 +1,8 @@
 use waypost_net::Tag;
 
 use super::{
-    accounts::LEVELS, dns::FAMILIES, host, inbound::report_protocol, load_balance, names::Names, sockopt,
-    stream, upstream,
+    accounts::LEVELS, dns::FAMILIES, dns_outbound, host, inbound::report_protocol, load_balance,
+    names::Names, sockopt, stream, upstream,
 };
 use crate::{
     Span, Spanned,
@@ -28,6 +28,7 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
                 "block",
                 "socks",
                 "http",
+                "dns",
                 "loopback",
                 "loadbalance",
             ]),
@@ -121,10 +122,11 @@ enum Kind {
     Blackhole,
     Socks,
     Http,
+    Dns,
     LoadBalance,
 }
 
-const PROTOCOLS: [(&str, Kind); 8] = [
+const PROTOCOLS: [(&str, Kind); 9] = [
     ("loopback", Kind::Loopback),
     ("freedom", Kind::Freedom),
     ("direct", Kind::Freedom),
@@ -132,6 +134,7 @@ const PROTOCOLS: [(&str, Kind); 8] = [
     ("block", Kind::Blackhole),
     ("socks", Kind::Socks),
     ("http", Kind::Http),
+    ("dns", Kind::Dns),
     ("loadbalance", Kind::LoadBalance),
 ];
 
@@ -144,7 +147,6 @@ const FOREIGN: &[&str] = &[
     "shadowsocks",
     "shadowsocks2022",
     "wireguard",
-    "dns",
     "hysteria",
     "hysteria2",
     "mtproto",
@@ -193,6 +195,7 @@ fn read_protocol(
         Kind::Blackhole => Some(read_blackhole(object, report)),
         Kind::Socks => upstream::read_socks(object, report).map(OutboundProtocol::Socks),
         Kind::Http => upstream::read_http(object, report).map(OutboundProtocol::Http),
+        Kind::Dns => Some(dns_outbound::read(object, report)),
         Kind::LoadBalance => {
             let group = load_balance::read(object, tag, names, report)?;
             Some(OutboundProtocol::LoadBalance(Box::new(group)))

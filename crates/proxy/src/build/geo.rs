@@ -162,6 +162,11 @@ impl<'a> Wanted<'a> {
             sniffing.ips_excluded.iter().for_each(|entry| wanted.ip(entry));
         }
         config.dns.hosts.iter().for_each(|entry| wanted.domain(&entry.pattern));
+        for server in &config.dns.servers {
+            server.domains.iter().for_each(|entry| wanted.domain(entry));
+            let filters = [&server.expected, &server.unexpected].into_iter().flatten();
+            filters.flat_map(|filter| &filter.entries).for_each(|entry| wanted.ip(entry));
+        }
         wanted
     }
 

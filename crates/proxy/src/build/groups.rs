@@ -86,6 +86,8 @@ impl Leaf {
                 (identity.into_bytes(), Networks::ALL)
             }
             OutboundProtocol::Blackhole { .. } => (b"blackhole".to_vec(), Networks::ALL),
+            // Nothing that a group could send there.
+            OutboundProtocol::Dns(_) => (b"dns".to_vec(), Networks { tcp: false, udp: false }),
             OutboundProtocol::Loopback { inbound } => {
                 (format!("loopback|{inbound}").into_bytes(), Networks::ALL)
             }

@@ -1,30 +1,29 @@
 //! From the configuration to what runs. This is the only place that knows both sides.
 
 mod assets;
+mod dns;
 mod geo;
 mod groups;
 mod rules;
 mod sniffing;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
     Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
-    model::{AddressFamily, Config, DomainEntry, HostsAnswer, InboundProtocol, OutboundProtocol},
+    model::{AddressFamily, Config, InboundProtocol, OutboundProtocol},
 };
-use waypost_dns::{Answer, Family, Hosts, Pattern, Resolver};
-use waypost_geosite::go_regexp;
-use waypost_net::DomainName;
-use waypost_router::{EntryKind, Problem, Router};
+use waypost_dns::{Family, Resolver};
+use waypost_router::Router;
 
 pub use self::assets::{AssetError, Assets};
-use self::{
-    geo::{GeoFiles, Reported},
-    groups::Leaf,
-};
+use self::{geo::GeoFiles, groups::Leaf};
 use crate::{
     dial::Dialer,
     handshake::HandshakeSettings,
+    queries::QueryNetwork,
     snapshot::{self, Outbound, Snapshot, WayOut},
     sniffing::Sniffing,
 };
@@ -78,9 +77,6 @@ impl Loaded {
     }
 }
 
-/// Upper bound of one compiled expression of the `hosts` section.
-const HOSTS_REGEXP_LIMIT_BYTES: usize = 1 << 20;
-
 /// Parses a configuration, reads the geo data that it names and compiles everything, but opens no
 /// socket. Every problem is reported, not only the first.
 #[must_use]
@@ -107,14 +103,16 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
-    let Parts { router, hosts, outbounds, leaves, sniffing } = parts(config, source, assets, problems);
+    let Parts { router, resolver, outbounds, leaves, sniffing } = parts(config, source, assets, problems);
+    let (resolver, queries) = resolver?;
     let pools = groups::pools(config, &leaves, problems);
     Some(Snapshot::new(snapshot::Parts {
         router: router?,
         outbounds,
         pools: pools?,
         default: default(config),
-        resolver: Resolver::new(hosts),
+        resolver,
+        queries,
         family: family(config.dns.family),
         sniffing,
     }))
@@ -123,7 +121,7 @@ fn snapshot(
 /// What a configuration comes to without its groups, which can only be joined if every tag is right.
 struct Parts {
     router: Option<Router>,
-    hosts: Hosts,
+    resolver: Option<(Resolver, Arc<QueryNetwork>)>,
     outbounds: Vec<Outbound>,
     leaves: Vec<Leaf>,
     sniffing: Vec<Option<Sniffing>>,
@@ -132,7 +130,7 @@ struct Parts {
 fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<Diagnostic>) -> Parts {
     let files = GeoFiles::read(config, assets, problems);
     let router = rules::router(config, source, &files, problems);
-    let hosts = hosts(config, &files, problems);
+    let resolver = dns::resolver(config, &files, problems);
     let sniffing = sniffing::sniffing(config, &files, problems);
     for inbound in &config.inbounds {
         if let InboundProtocol::Client(protocol) = inbound.protocol
@@ -153,7 +151,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
             Err(error) => problems.push(failure(outbound.span, &error)),
         }
     }
-    Parts { router, hosts, outbounds, leaves, sniffing }
+    Parts { router, resolver, outbounds, leaves, sniffing }
 }
 
 /// The first entry of the file, which takes what no rule matches.
@@ -162,60 +160,10 @@ fn default(config: &Config) -> Option<WayOut> {
         OutboundProtocol::LoadBalance(_) => WayOut::Group(GroupId::new(0)),
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Blackhole { .. }
+        | OutboundProtocol::Dns(_)
         | OutboundProtocol::Loopback { .. }
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_) => WayOut::Outbound(0),
-    })
-}
-
-fn hosts(config: &Config, files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> Hosts {
-    let mut entries = Vec::new();
-    for entry in &config.dns.hosts {
-        let answer = match &entry.answer {
-            HostsAnswer::Addresses(addresses) => Answer::Addresses(addresses.clone()),
-            HostsAnswer::Alias(name) => Answer::Alias(name.clone()),
-        };
-        let span = entry.pattern.span;
-        let (list, texts) = match &entry.pattern.value {
-            DomainEntry::Keyword(text) => (None, vec![(EntryKind::Keyword, &**text)]),
-            DomainEntry::Regexp(text) => {
-                problems.extend(rules::upper_case_warning(text, span));
-                (None, vec![(EntryKind::Regexp, &**text)])
-            }
-            DomainEntry::Suffix(text) => (None, vec![(EntryKind::Suffix, &**text)]),
-            DomainEntry::Full(text) => (None, vec![(EntryKind::Full, &**text)]),
-            DomainEntry::List(list) => {
-                (Some(list), files.site(list, span, problems).unwrap_or_else(|Reported| Vec::new()))
-            }
-        };
-        for (kind, text) in texts {
-            match (pattern(kind, text), list) {
-                (Ok(pattern), _) => entries.push((pattern, answer.clone())),
-                (Err(error), None) => problems.push(failure(span, &error)),
-                (Err(error), Some(list)) => {
-                    problems.push(rules::bad_entry(span, &rules::site_label(list), &error));
-                    break;
-                }
-            }
-        }
-    }
-    entries.into_iter().collect()
-}
-
-/// An entry of `hosts`. Entries of geo files are in no particular form, so all are normalised.
-fn pattern(kind: EntryKind, text: &str) -> Result<Pattern, Problem> {
-    let name = |text: &str| match DomainName::new(text) {
-        Ok(name) => Ok(name.as_str().into()),
-        Err(error) => Err(Problem::Name { name: text.into(), error }),
-    };
-    let regexp = |error| Problem::Regexp { expression: text.into(), error };
-    Ok(match kind {
-        EntryKind::Full => Pattern::Full(name(text)?),
-        EntryKind::Suffix => Pattern::Suffix(name(text)?),
-        EntryKind::Keyword => Pattern::Keyword(text.to_ascii_lowercase().into()),
-        EntryKind::Regexp => {
-            Pattern::Regexp(go_regexp::compile(text, HOSTS_REGEXP_LIMIT_BYTES).map_err(regexp)?)
-        }
     })
 }
 

@@ -152,7 +152,9 @@ impl Server {
     ) -> Result<Vec<IpAddr>, DialError> {
         match &self.host {
             Host::Ip(address) => Ok(vec![*address]),
+            // The way to a DNS server may lead through this very proxy.
             Host::Domain(name) => {
+                let resolver = resolver.without_servers();
                 let found = timeout_at(deadline, resolver.resolve(name, Family::Any));
                 Ok(found.await.map_err(|_elapsed| DialError::ResolveTimeout)??)
             }

@@ -1,22 +1,25 @@
 //! Sessions whose datagrams an outbound answers itself, as one that answers DNS questions does.
 
+use std::sync::Arc;
+
+use waypost_dns::Carrier;
 use waypost_net::Flow;
 
-use crate::{dispatch::Shared, snapshot::Outbound};
+use crate::{dispatch::Shared, dns_outbound, snapshot::Outbound};
 
 /// What answers the datagrams of a session in place of its target.
 #[derive(Debug, Clone)]
-pub(super) struct Answering;
+pub(super) struct Answering(Arc<dns_outbound::Answering>);
 
 impl Answering {
     /// What answers for an outbound, if it answers itself.
-    pub(super) fn at(_shared: Shared<'_>, outbound: &Outbound, _flow: &Flow) -> Option<Self> {
-        outbound.dialer.answers_itself().then_some(Self)
+    pub(super) fn at(shared: Shared<'_>, outbound: &Outbound, flow: &Flow) -> Option<Self> {
+        let dns = outbound.dialer.dns()?;
+        Some(Self(Arc::new(dns_outbound::Answering::new(shared.snapshot, dns, flow))))
     }
 
     /// The answer to a datagram; `None` if it gets none.
-    #[expect(clippy::unused_async, reason = "an answer may take a question to somebody else")]
-    pub(super) async fn answer(self, _datagram: Vec<u8>) -> Option<Vec<u8>> {
-        None
+    pub(super) async fn answer(self, datagram: Vec<u8>) -> Option<Vec<u8>> {
+        self.0.answer(&datagram, Carrier::Datagram).await
     }
 }

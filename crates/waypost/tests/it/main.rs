@@ -12,6 +12,7 @@ mod chaos;
 mod clients;
 mod command_line;
 mod demo;
+mod dns;
 mod examples;
 mod groups;
 mod http;

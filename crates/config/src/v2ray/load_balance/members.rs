@@ -28,11 +28,12 @@ pub(super) fn read_tier(
 /// that none is there twice, and that no group is a member of itself.
 pub(in crate::v2ray) fn check_members(outbounds: &[Outbound], names: &mut Names, report: &mut Report<'_>) {
     let groups = std::mem::take(&mut names.groups);
-    let blackholes: BTreeSet<&Tag> = outbounds
-        .iter()
-        .filter(|outbound| matches!(outbound.protocol, OutboundProtocol::Blackhole { .. }))
-        .filter_map(|outbound| Some(&outbound.tag.as_ref()?.value))
-        .collect();
+    let tags_of = |is_wanted: fn(&OutboundProtocol) -> bool| -> BTreeSet<&Tag> {
+        let wanted = outbounds.iter().filter(|outbound| is_wanted(&outbound.protocol));
+        wanted.filter_map(|outbound| Some(&outbound.tag.as_ref()?.value)).collect()
+    };
+    let blackholes = tags_of(|protocol| matches!(protocol, OutboundProtocol::Blackhole { .. }));
+    let resolvers = tags_of(|protocol| matches!(protocol, OutboundProtocol::Dns(_)));
     for group in &groups {
         let taken: BTreeSet<&Tag> =
             group.members.iter().map(|member| &member.value).chain(&group.tag).collect();
@@ -48,6 +49,11 @@ pub(in crate::v2ray) fn check_members(outbounds: &[Outbound], names: &mut Names,
             }
             places.insert(&member.value, member.span);
             check_member(member, group, &taken, names, report);
+            if resolvers.contains(&member.value) {
+                let message =
+                    format!("{} answers DNS questions, it cannot carry a connection", quote(&member.value));
+                report.error(member.span, message).help("remove it from this group");
+            }
             if blackholes.contains(&member.value) {
                 let message =
                     format!("{} is a blackhole, it never carries a connection", quote(&member.value));
