@@ -2,6 +2,7 @@
 //! what the process takes of the system before and after. Ends with a failure if something is left.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "a benchmark that cannot go on ends, and its table is what it is for"
 )]

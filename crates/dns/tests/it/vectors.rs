@@ -30,7 +30,7 @@ fn entries_come_in_the_order_of_v2ray() {
         let found: Vec<&Value> =
             found.into_iter().map(|number| &rules[usize::from(number)]["index"]).collect();
         // Keywords and expressions come in the order of the file, as in V2Ray 4.34.
-        let expected = vector["ran_differs"].get("v2ray 4.34").unwrap_or(&vector["expect"]);
+        let expected = vector["ran_differs"].get("v2ray 4.34").unwrap_or_else(|| &vector["expect"]);
         let expected: Vec<&Value> = expected.as_array().unwrap().iter().collect();
         assert_eq!(found, expected, "{}", vector["id"]);
         n_checked += 1;

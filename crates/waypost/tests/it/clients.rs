@@ -1,9 +1,14 @@
-//! Programs that people use as clients: curl, proxychains and PySocks.
+//! Programs that people use as clients: curl, ncat, proxychains and PySocks.
 
-use std::{net::SocketAddr, path::Path, process::Output, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use tokio::{process::Command, time::timeout};
+use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 use waypost_testkit::HttpOrigin;
 
 use crate::{binary::Waypost, programs};
@@ -239,5 +244,38 @@ async fn pysocks_gets_through_every_inbound() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn ncat_comes_through_every_protocol_it_speaks() {
+    let Some(program) = programs::require("ncat", "clients::ncat") else { return };
+    let network = Network::start().await;
+    let login = format!("{USER}:{PASSWORD}");
+    for (tag, kind, auth) in [
+        ("socks", "socks4", None),
+        ("socks", "socks5", None),
+        ("http", "http", None),
+        ("mixed", "socks5", None),
+        ("socks-users", "socks5", Some(&login)),
+        ("http-users", "http", Some(&login)),
+        ("mixed-users", "http", Some(&login)),
+    ] {
+        let mut command = Command::new(&program);
+        command.arg("--proxy").arg(network.proxy(tag).to_string()).args(["--proxy-type", kind]);
+        if let Some(login) = auth {
+            command.args(["--proxy-auth", login]);
+        }
+        let origin = network.origin.address;
+        command.args([origin.ip().to_string(), origin.port().to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"GET / HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n").await.unwrap();
+        // It closes its side then, and ends when the origin has closed, too.
+        drop(stdin);
+        let output = timeout(LIMIT, child.wait_with_output()).await.expect("the client ends").unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.ends_with("hello"), "{tag} {kind} {auth:?}: {output:?}");
     }
 }

@@ -20,6 +20,7 @@ mod matrix;
 mod namespace;
 mod oracle;
 mod programs;
+mod redirected;
 mod seed;
 mod simulate;
 mod sniffing;

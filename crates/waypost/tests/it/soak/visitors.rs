@@ -70,10 +70,8 @@ impl Visit {
 
     /// Makes the visit, however it ends: faults are what it is for.
     pub(crate) async fn make(self, places: &Places, rng: &mut impl Rng) {
-        let size = match self {
-            Self::Bulk | Self::Reset => rng.random_range(200_000..3_000_000),
-            _ => rng.random_range(1..4000),
-        };
+        let is_bulk = matches!(self, Self::Bulk | Self::Reset);
+        let size = if is_bulk { rng.random_range(200_000..3_000_000) } else { rng.random_range(1..4000) };
         let entry = if rng.random_range(0..2) == 0 { places.socks } else { places.direct };
         let visiting = async {
             match self {
