@@ -46,6 +46,7 @@ impl Group {
             | Strategy::RoundRobin
             | Strategy::LeastConn
             | Strategy::LeastPing
+            | Strategy::LeastLoad
             | Strategy::Failover => None,
         };
         Ok(Self { spec, networks, placements, turn: AtomicUsize::new(0) })
@@ -124,6 +125,7 @@ impl Group {
             | Strategy::ConsistentHash
             | Strategy::LeastConn
             | Strategy::LeastPing
+            | Strategy::LeastLoad
             | Strategy::Failover => 0,
         }
     }

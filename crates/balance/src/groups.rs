@@ -157,7 +157,8 @@ impl Groups {
         let load = |member| self.load(group, member, context.load);
         let choice = Choice { strategy, standing, key: key.as_bytes(), turn: group.turn(true), load: &load };
         let ladder = standing.ladder(context.flow.network);
-        let class = ladder.classes.first().filter(|class| stands(class));
+        let has_fallback = group.spec().fallback.is_some() && !ladder.yields;
+        let class = ladder.classes.first().filter(|class| stands(class) && !has_fallback);
         let first = class.and_then(|class| group.pick(class, &choice, rng));
         match first.and_then(|member| group.member(member as usize)).map(|member| member.target) {
             Some(MemberTarget::Leaf { member, .. }) => return Ok(member),
@@ -205,6 +206,11 @@ impl Groups {
         let turn = group.turn(is_first);
         let choice = Choice { strategy, standing, key: text.as_bytes(), turn, load: &load };
         let mut attempts: Vec<Attempt> = Vec::with_capacity(ladder.n_members);
+        if !ladder.yields
+            && let Ok(plan) = self.fallback(group, context, rng, is_first)
+        {
+            attempts = plan.attempts;
+        }
         let mut members = Vec::new();
         for class in classes {
             members.clear();

@@ -42,6 +42,7 @@ mod etld;
 mod group;
 mod groups;
 mod key;
+mod least_load;
 mod order;
 mod plan;
 mod select;
@@ -55,6 +56,7 @@ pub use etld::etld_plus_one;
 pub use group::Group;
 pub use groups::{Context, GroupStates, Groups, GroupsError, Standings};
 pub use key::{KeyPart, KeySpec, KeyState};
+pub use least_load::LeastLoadSpec;
 pub use plan::{Attempt, HashedKey, Plan, PlanError, Reason, Role};
 pub use select::select;
 pub use spec::{

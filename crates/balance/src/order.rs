@@ -6,6 +6,7 @@ use waypost_health::{Estimate, Status};
 
 use crate::{
     Group, Role, Standing, Strategy, Tier,
+    least_load::Load,
     standing::Class,
     top_n::{by_delay, speed},
 };
@@ -28,6 +29,8 @@ impl Group {
         let members = &class.members;
         match choice.strategy {
             Strategy::Random => pick_random(class, rng),
+            Strategy::LeastLoad if class.role == Role::Candidate => pick_random(class, rng),
+            Strategy::LeastLoad => self.by_load(class, choice).first().copied(),
             Strategy::ConsistentHash => self.owner(class, choice),
             Strategy::RoundRobin => members.get(place_of(choice.turn, class)).copied(),
             Strategy::LeastConn => {
@@ -47,6 +50,8 @@ impl Group {
         let begin = order.len();
         match choice.strategy {
             Strategy::Random => shuffle(class, rng, order),
+            Strategy::LeastLoad if class.role == Role::Candidate => shuffle(class, rng, order),
+            Strategy::LeastLoad => order.extend(self.by_load(class, choice)),
             Strategy::ConsistentHash => self.walk(class, choice, order),
             Strategy::RoundRobin => {
                 order.extend(&*class.members);
@@ -68,6 +73,20 @@ impl Group {
             }
             Strategy::Failover => order.extend(&*class.members),
         }
+    }
+
+    /// The members of a class by their load; those that were not measured come last.
+    fn by_load(&self, class: &Class, choice: &Choice<'_>) -> Vec<u32> {
+        let spec = &self.spec().least_load;
+        let status = |member: u32| choice.standing.statuses.get(member as usize);
+        let load = |member: u32| spec.load(member as usize, status(member)?);
+        let mut loads: Vec<(u32, Option<Load>)> =
+            class.members.iter().map(|&member| (member, load(member))).collect();
+        loads.sort_by(|(_, one), (_, other)| match (one, other) {
+            (Some(one), Some(other)) => one.compare(other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        });
+        loads.into_iter().map(|(member, _)| member).collect()
     }
 
     fn owner(&self, class: &Class, choice: &Choice<'_>) -> Option<u32> {

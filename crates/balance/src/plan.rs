@@ -68,7 +68,7 @@ pub enum Role {
     Down,
     /// Nobody stands, and the group tries everybody then.
     Anybody,
-    /// The group has no member, and this serves in their place.
+    /// The group has no member that is good enough, and this serves in their place.
     Fallback,
 }
 
@@ -149,7 +149,7 @@ impl fmt::Display for Reason {
             (Role::Anybody, Tier::Primary) => f.write_str("nobody stands, all are tried"),
             (Role::Anybody, Tier::Backup) => f.write_str("nobody stands, all are tried: backup"),
             (Role::Fallback, Tier::Primary | Tier::Backup) => {
-                f.write_str("fallback, the group has no member")
+                f.write_str("fallback, no member is good enough")
             }
         }
     }

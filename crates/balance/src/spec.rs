@@ -9,7 +9,7 @@ use waypost_health::{CheckId, MemberId};
 use waypost_net::{Networks, Tag};
 use waypost_ring::{Algorithm, DEFAULT_PROBES, DEFAULT_VIRTUAL_NODES};
 
-use crate::{KeySpec, Strategy};
+use crate::{KeySpec, LeastLoadSpec, Strategy};
 
 /// The number of a group among [`Groups`](crate::Groups).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,11 +45,14 @@ pub struct GroupSpec {
     pub top_n: TopN,
     /// How keys are made and placed; for [`Strategy::ConsistentHash`] only.
     pub hash: HashSpec,
+    /// Who is good enough; for [`Strategy::LeastLoad`] only.
+    pub least_load: LeastLoadSpec,
     /// When the backups take over, and for how long.
     pub hysteresis: Hysteresis,
     /// What is done when nobody stands.
     pub empty_pool: EmptyPoolAction,
-    /// Who serves if there is no member at all (V2Ray's `fallbackTag`).
+    /// Who serves if there is no member at all, if there is a verdict against each of them, or if none
+    /// is good enough for the strategy (V2Ray's `fallbackTag`). The members follow it then.
     pub fallback: Option<MemberSpec>,
 }
 
@@ -64,6 +67,7 @@ impl GroupSpec {
             strategy,
             top_n: TopN::default(),
             hash: HashSpec::default(),
+            least_load: LeastLoadSpec::default(),
             hysteresis: Hysteresis::default(),
             empty_pool: EmptyPoolAction::default(),
             fallback: None,

@@ -30,6 +30,8 @@ pub(crate) struct Ladder {
     pub(crate) n_members: usize,
     pub(crate) n_down: usize,
     pub(crate) n_ejected: usize,
+    /// Whether the strategy has somebody to choose. If not, the fallback comes before the members.
+    pub(crate) yields: bool,
 }
 
 /// Members that the strategy may order among themselves.
@@ -122,6 +124,7 @@ impl Standing {
         Status {
             state: best.map_or(State::Down, |status| status.state),
             delay: delays.min_by_key(Estimate::mean),
+            samples: None,
             n_probes: self.statuses.iter().map(|status| status.n_probes).min().unwrap_or_default(),
             last_success: self.statuses.iter().filter_map(|status| status.last_success).max(),
         }
@@ -199,6 +202,8 @@ impl GroupState {
             let (candidates, slower): (Vec<u32>, Vec<u32>) =
                 of(State::is_usable).into_iter().partition(|member| fastest.contains(member));
             let had_nobody = candidates.is_empty() && slower.is_empty();
+            // Who is usable may still not be good enough for the strategy.
+            ladder.yields |= !candidates.is_empty() || (slower.is_empty() && !suspects.is_empty());
             ladder.push(group, tier, Role::Candidate, candidates);
             ladder.push(group, tier, Role::OutsideTopN, slower);
             if is_active && had_nobody {
@@ -229,6 +234,15 @@ impl GroupState {
         is_bootstrapping: bool,
     ) -> Vec<u32> {
         let spec = group.spec();
+        if spec.strategy == Strategy::LeastLoad {
+            let status = |member: u32| statuses.get(member as usize).copied().unwrap_or(Status::UNKNOWN);
+            let usable = || members.iter().copied().filter(|&member| status(member).state.is_usable());
+            // Nobody is left out for want of probes.
+            if usable().all(|member| status(member).delay.is_none()) {
+                return members.to_vec();
+            }
+            return spec.least_load.select(usable(), statuses);
+        }
         let n = match (spec.strategy, tier) {
             // However many are asked for, one serves until another one is clearly faster.
             (Strategy::LeastPing, Tier::Primary | Tier::Backup) => 1,

@@ -14,18 +14,21 @@ pub enum Strategy {
     LeastConn,
     /// The one whose probes are fastest, until another one is faster by more than the tolerance.
     LeastPing,
+    /// One of those whose probes vary least, at random (V2Ray's `leastLoad`).
+    LeastLoad,
     /// The first in the order of the configuration.
     Failover,
 }
 
 impl Strategy {
     /// Every strategy there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Random,
         Self::ConsistentHash,
         Self::RoundRobin,
         Self::LeastConn,
         Self::LeastPing,
+        Self::LeastLoad,
         Self::Failover,
     ];
 
@@ -38,6 +41,7 @@ impl Strategy {
             Self::RoundRobin => "round_robin",
             Self::LeastConn => "least_conn",
             Self::LeastPing => "least_ping",
+            Self::LeastLoad => "least_load",
             Self::Failover => "failover",
         }
     }

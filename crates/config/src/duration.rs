@@ -13,7 +13,14 @@ const EXPECTED: &str = "expected a number with a unit (`ms`, `s`, `m`, `h` or `d
 impl Object<'_> {
     /// A duration; an empty string counts as absent.
     pub(crate) fn duration(&self, name: &str, report: &mut Report<'_>) -> Option<Duration> {
-        self.get(name).and_then(|field| read(field, report))
+        self.get(name)?.duration(report)
+    }
+}
+
+impl Field<'_> {
+    /// A duration; an empty string counts as absent.
+    pub(crate) fn duration(&self, report: &mut Report<'_>) -> Option<Duration> {
+        read(*self, report)
     }
 }
 

@@ -6,6 +6,7 @@
 mod dns;
 mod endpoint;
 mod load_balance;
+mod observatory;
 mod sniffing;
 mod udp;
 
@@ -23,6 +24,7 @@ pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
     OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
 };
+pub use self::observatory::{Burst, Cost, LeastLoad, Observatory};
 pub use self::sniffing::{OverrideProtocol, Sniffing};
 pub use self::udp::UdpInbound;
 use crate::{Span, Spanned};
@@ -38,6 +40,8 @@ pub struct Config {
     pub inbounds: Vec<Inbound>,
     /// Where connections go out; the first one takes what no rule matches.
     pub outbounds: Vec<Outbound>,
+    /// What probes outbounds for balancers.
+    pub observatories: Vec<Observatory>,
     /// Rules and balancers.
     pub routing: Routing,
     /// What traffic is counted for.
@@ -387,6 +391,9 @@ pub struct Balancer {
     pub selector: Vec<Spanned<Box<str>>>,
     /// `strategy.type`.
     pub strategy: BalancerStrategy,
+    /// The observatory that it asks, by its place in [`Config::observatories`]; `None` if it wants to
+    /// know nothing of its outbounds.
+    pub observer: Option<usize>,
     /// `fallbackTag`, which names an outbound that exists.
     pub fallback: Option<Spanned<Tag>>,
     /// The whole object.
@@ -394,11 +401,15 @@ pub struct Balancer {
 }
 
 /// `balancers[].strategy.type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum BalancerStrategy {
     /// Uniformly random.
     #[default]
     Random,
     /// One after the other, by tag.
     RoundRobin,
+    /// The one whose probes are fastest.
+    LeastPing,
+    /// One of those whose probes vary least.
+    LeastLoad(LeastLoad),
 }

@@ -49,6 +49,11 @@ impl<'a> Object<'a> {
         Some(object)
     }
 
+    /// Whether it was read through this table.
+    pub(crate) fn is_of(&self, table: &'static KeyTable) -> bool {
+        self.table == table
+    }
+
     /// The field of this key of the table.
     pub(crate) fn get(&self, name: &str) -> Option<Field<'a>> {
         debug_assert!(self.table.keys.iter().any(|key| key.name == name), "{} {name}", self.table.name);

@@ -1,6 +1,10 @@
 use waypost_net::{Host, Target};
 
-use crate::model::ProbeUrl;
+use crate::{
+    Span,
+    model::ProbeUrl,
+    report::{Report, quote},
+};
 
 /// A longer URL does not fit into the requests that servers usually take.
 const MAX_BYTES: usize = 2048;
@@ -10,6 +14,19 @@ const MAX_BYTES: usize = 2048;
 pub(crate) struct Flaw {
     pub(crate) message: &'static str,
     pub(crate) help: String,
+}
+
+/// Reads the URL of a probe that stands at `span`.
+pub(crate) fn read(text: &str, span: Span, report: &mut Report<'_>) -> Option<ProbeUrl> {
+    match parse(text) {
+        Ok(url) => Some(url),
+        Err(flaw) => {
+            // A login is a secret.
+            let shown = if text.contains('@') { String::new() } else { format!(": {}", quote(text)) };
+            report.error(span, format!("{}{shown}", flaw.message)).help(flaw.help);
+            None
+        }
+    }
 }
 
 /// Takes the URL of a probe apart.

@@ -8,7 +8,7 @@ use std::{
 
 use rand::{Rng, RngExt as _};
 
-use crate::{Estimate, delay::sample};
+use crate::{Estimate, delay::sample, sampling::Sampler};
 
 /// How many probes are remembered one by one.
 const HISTORY: usize = 10;
@@ -85,6 +85,8 @@ pub(crate) struct Check {
     /// Whether the next probe is made even if nobody uses the member.
     asked: bool,
     last_ended: Option<Instant>,
+    /// Its samples, if it is probed in bursts.
+    pub(crate) sampler: Option<Sampler>,
 }
 
 impl Check {
@@ -101,7 +103,14 @@ impl Check {
             next: None,
             asked: false,
             last_ended: None,
+            sampler: None,
         }
+    }
+
+    /// A check that is probed in bursts, and stands as long as one of its samples is good.
+    pub(crate) fn sampled(sampler: Sampler, interval: Duration) -> Self {
+        let settings = CheckSettings { interval, rise: NonZeroU8::MIN, fall: NonZeroU8::MIN };
+        Self { sampler: Some(sampler), ..Self::new(settings) }
     }
 
     /// Plans the first probe, at a moment of its own among `n_checks`.
@@ -152,7 +161,9 @@ impl Check {
                 // The way may be another one than before.
                 self.delay = None;
             }
-            sample(&mut self.delay, delay);
+            if self.sampler.is_none() {
+                sample(&mut self.delay, delay);
+            }
             if self.verdict == Verdict::Unknown || self.successes >= u32::from(self.settings.rise.get()) {
                 self.verdict = Verdict::Up;
             }
@@ -160,9 +171,30 @@ impl Check {
             self.successes = 0;
             self.fails = self.fails.saturating_add(1);
         }
-        let pause = self.pause(delay.is_some());
-        let next = now + pause - pause / 1000 * JITTER_PERMILLE
-            + random_below(pause / 1000 * (2 * JITTER_PERMILLE), rng);
+        if let Some(sampler) = &mut self.sampler {
+            sampler.samples.record(now, delay);
+            let stats = sampler.samples.stats(now);
+            self.delay =
+                (stats.all > stats.fail).then(|| Estimate::from_parts(stats.average, stats.deviation));
+        }
+        self.plan_next(delay.is_some(), now, rng);
+    }
+
+    /// Ends a probe that says nothing.
+    pub(crate) fn discarded(&mut self, now: Instant, rng: &mut impl Rng) {
+        self.in_flight = false;
+        self.last_ended = Some(now);
+        self.plan_next(true, now, rng);
+    }
+
+    fn plan_next(&mut self, succeeded: bool, now: Instant, rng: &mut impl Rng) {
+        let next = if let Some(sampler) = &mut self.sampler {
+            sampler.next(now, rng).max(now + PAUSE)
+        } else {
+            let pause = self.pause(succeeded);
+            now + pause - pause / 1000 * JITTER_PERMILLE
+                + random_below(pause / 1000 * (2 * JITTER_PERMILLE), rng)
+        };
         // An earlier probe may have been asked for while this one was under way.
         self.next = Some(if self.asked { next.min(now + PAUSE) } else { next });
     }
@@ -178,7 +210,11 @@ impl Check {
 
     /// Whether so many probes failed in a row that the member should be down.
     pub(crate) fn wants_down(&self) -> bool {
-        self.verdict != Verdict::Down && self.fails >= u32::from(self.settings.fall.get())
+        let failed = match (&self.sampler, self.last_ended) {
+            (Some(sampler), Some(now)) => self.fails > 0 && sampler.samples.stats(now).is_dead(),
+            (Some(_) | None, _) => self.fails >= u32::from(self.settings.fall.get()),
+        };
+        self.verdict != Verdict::Down && failed
     }
 
     /// Whether the last probe failed.
@@ -197,11 +233,14 @@ impl Check {
     /// Lets the run of failures begin again.
     pub(crate) fn forgive(&mut self) {
         self.fails = 0;
+        if let Some(sampler) = &mut self.sampler {
+            sampler.samples.forget_failures();
+        }
     }
 
     /// A connection worked, which proves more than a probe.
     pub(crate) fn connection_succeeded(&mut self) {
-        self.fails = 0;
+        self.forgive();
         if self.verdict == Verdict::Down {
             self.verdict = Verdict::Up;
         }

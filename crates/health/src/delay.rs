@@ -17,6 +17,11 @@ impl Estimate {
         Self { mean: sample, deviation: sample / 2 }
     }
 
+    /// An estimate made elsewhere.
+    pub(crate) fn from_parts(mean: Duration, deviation: Duration) -> Self {
+        Self { mean, deviation }
+    }
+
     /// Takes another sample in.
     pub fn update(&mut self, sample: Duration) {
         let distance = sample.abs_diff(self.mean);

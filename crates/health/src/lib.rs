@@ -7,6 +7,8 @@
 //!
 //! - Probes: `rise` successes bring a member up and `fall` failures take it down. A failure is looked
 //!   into at once, a member that is down ever more seldom, up to the interval.
+//! - Probes may be made [in bursts](SamplingSettings) as well, of which the [last ones](SampleStats)
+//!   count: a member is down when all of them failed.
 //! - Connections: one that fails makes its member a *suspect*, which is asked for a probe and used
 //!   last meanwhile. Three in a row eject it for a while, but never the last one that works.
 //! - A verdict needs a witness: when nobody else has worked since a member began to fail, the fault
@@ -42,6 +44,7 @@ mod delay;
 mod monitor;
 mod passive;
 mod round;
+mod sampling;
 mod status;
 
 pub use check::{CheckSettings, ProbeRecord};
@@ -49,6 +52,7 @@ pub use delay::Estimate;
 pub use monitor::{CheckId, Event, MemberId, Monitor, PoolId};
 pub use passive::Outcome;
 pub use round::{Round, RoundStep};
+pub use sampling::{SampleStats, Samples, SamplingSettings};
 pub use status::{Cause, State, Status};
 
 #[cfg(doctest)]

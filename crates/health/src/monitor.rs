@@ -1,5 +1,6 @@
 //! All members, their checks and the pools that use them.
 
+mod sampled;
 mod verdicts;
 
 use std::{
@@ -126,13 +127,7 @@ impl Monitor {
             }
             return id;
         }
-        let id = CheckId(len_u32(self.checks.len()));
-        self.checks.push((member, Check::new(settings)));
-        self.by_url.insert((member, url.into()), id);
-        if let Some(member) = self.members.get_mut(member.index()) {
-            member.checks.push(id);
-        }
-        id
+        self.insert_check(member, url, Check::new(settings))
     }
 
     /// Adds a pool. Its members are probed while it is used, and for `idle_timeout` after.
@@ -297,7 +292,12 @@ impl Monitor {
     pub fn status(&self, id: MemberId, check: Option<CheckId>, now: Instant) -> Status {
         let Some(member) = self.members.get(id.index()) else { return Status::UNKNOWN };
         let check = check.and_then(|check| self.checks.get(check.index())).map(|(_, check)| check);
-        let verdict = check.map_or(Verdict::Unknown, |check| check.verdict);
+        let samples = check.and_then(|check| Some(check.sampler.as_ref()?.samples.stats(now)));
+        let verdict = match (check.map_or(Verdict::Unknown, |check| check.verdict), samples) {
+            // It was up, but that is too long ago.
+            (Verdict::Up, Some(stats)) if stats.all == 0 => Verdict::Unknown,
+            (verdict, _) => verdict,
+        };
         let state = match (verdict, member.passive.ejection(now)) {
             (Verdict::Down, _) => State::Down,
             (Verdict::Unknown | Verdict::Up, Some(ejection)) => {
@@ -311,6 +311,7 @@ impl Monitor {
         Status {
             state,
             delay: check.and_then(|check| check.delay),
+            samples: samples.filter(|stats| stats.all > 0),
             n_probes: check.map_or(0, |check| check.n_ended),
             last_success: member.last_success,
         }

@@ -1,6 +1,6 @@
 use std::{fmt, time::Instant};
 
-use crate::Estimate;
+use crate::{Estimate, SampleStats};
 
 /// What is known of a member at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Status {
     pub state: State,
     /// How long probes through it take.
     pub delay: Option<Estimate>,
+    /// What its last probes come to, if it is probed in bursts and some of them still count.
+    pub samples: Option<SampleStats>,
     /// How many probes of it have ended.
     pub n_probes: u64,
     /// When it last worked: the end of a good probe, or the first byte of a connection.
@@ -17,7 +19,8 @@ pub struct Status {
 
 impl Status {
     /// A member of which nothing is known yet.
-    pub const UNKNOWN: Self = Self { state: State::Unknown, delay: None, n_probes: 0, last_success: None };
+    pub const UNKNOWN: Self =
+        Self { state: State::Unknown, delay: None, samples: None, n_probes: 0, last_success: None };
 }
 
 /// Whether a member can be used.

@@ -75,6 +75,12 @@ pub struct Dialed {
 }
 
 impl Dialer {
+    /// Dials targets themselves, as a plain `freedom` does.
+    pub(crate) fn direct() -> Self {
+        let socket = SocketOptions::default();
+        Self(Kind::Freedom { resolve: FreedomResolve::AsIs, redirect: None, socket })
+    }
+
     /// The dialer of an outbound.
     ///
     /// # Errors

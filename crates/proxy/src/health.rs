@@ -20,7 +20,7 @@ use waypost_health::{CheckId, Event, MemberId, Monitor, Outcome, PoolId, Round, 
 use waypost_net::{Network, Tag};
 
 use crate::{
-    Connections,
+    Connections, Dialer,
     pools::View,
     probe::{default_tls, probe},
     snapshot::Snapshot,
@@ -65,6 +65,8 @@ enum Report {
     Outcome(MemberId, Outcome),
     Used(PoolId),
     ProbeEnded(CheckId, Option<Duration>),
+    /// It failed, and so did the connection of this machine.
+    ProbeDiscarded(CheckId),
     Ask(PoolId, oneshot::Sender<()>),
 }
 
@@ -275,6 +277,11 @@ impl Watch {
                 self.answer(check, delay.is_some());
                 false
             }
+            Report::ProbeDiscarded(check) => {
+                self.monitor.probe_discarded(check, now(), &mut thread_rng());
+                self.answer(check, false);
+                false
+            }
             Report::Ask(pool, answer) => {
                 self.ask(pool, answer);
                 false
@@ -311,8 +318,21 @@ impl Watch {
                 Ok(delay) => debug!(outbound = outbound.tag.as_deref(), ?delay, "probe"),
                 Err(error) => debug!(outbound = outbound.tag.as_deref(), %error, "probe failed"),
             }
+            let mut report = Report::ProbeEnded(check, result.as_ref().ok().copied());
+            if let (Err(_), Some(target)) = (&result, &settings.connectivity) {
+                let direct = Dialer::direct();
+                let asking = probe(&direct, target, &tls, snapshot.resolver(), settings.timeout);
+                let answer = tokio::select! {
+                    () = stop.cancelled() => return,
+                    answer = asking => answer,
+                };
+                if let Err(error) = answer {
+                    info!(%error, "a probe does not count, the network of this machine fails as well");
+                    report = Report::ProbeDiscarded(check);
+                }
+            }
             // Nobody to tell: the proxy is stopping.
-            let _stopping = reports.send(Report::ProbeEnded(check, result.ok())).await;
+            let _stopping = reports.send(report).await;
         });
     }
 

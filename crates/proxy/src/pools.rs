@@ -37,6 +37,8 @@ pub(crate) struct PoolSettings {
 pub(crate) struct ProbeSettings {
     pub(crate) target: ProbeTarget,
     pub(crate) timeout: Duration,
+    /// What is asked directly after a failure; if that fails as well, the failure says nothing.
+    pub(crate) connectivity: Option<ProbeTarget>,
 }
 
 /// What is known at a moment: who serves in each group, and the state of each outbound.

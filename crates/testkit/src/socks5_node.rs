@@ -4,13 +4,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::TcpStream,
     sync::watch,
-    time::Instant,
+    time::{Instant, sleep},
 };
 use waypost_net::{Host, Target};
 
@@ -28,6 +29,8 @@ pub enum Behaviour {
     Relay,
     /// Connects to the target and carries bytes, and refuses datagrams as unknown.
     ConnectOnly,
+    /// Connects to the target after a while, and carries bytes.
+    Slow(Duration),
     /// Grants every request, sends its label and closes.
     Label,
     /// Grants every request and says nothing more, whatever comes.
@@ -137,6 +140,7 @@ async fn serve(
             stream.write_all(b"SSH-2.0-not-a-proxy\r\n").await?;
             return stream.shutdown().await;
         }
+        Behaviour::Slow(delay) => sleep(delay).await,
         Behaviour::Relay
         | Behaviour::ConnectOnly
         | Behaviour::Label
@@ -182,7 +186,7 @@ async fn serve(
             stream.shutdown().await?;
             hang(stream).await
         }
-        Behaviour::Relay | Behaviour::ConnectOnly => {
+        Behaviour::Relay | Behaviour::ConnectOnly | Behaviour::Slow(_) => {
             match TcpStream::connect((target.host.to_string(), target.port)).await {
                 Ok(mut upstream) => {
                     reply(&mut stream, 0).await?;

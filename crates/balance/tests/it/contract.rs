@@ -13,10 +13,11 @@ use rand::{
     seq::{IndexedRandom as _, SliceRandom as _},
 };
 use waypost_balance::{
-    Attempt, Context, EmptyPoolAction, Group, GroupId, GroupSpec, Hysteresis, KeyPart, KeySpec, MemberSpec,
-    MemberTarget, OnEmptyKey, Plan, PlanError, Role, Standing, Standings, Strategy, Tier, TopN,
+    Attempt, Context, EmptyPoolAction, Group, GroupId, GroupSpec, Hysteresis, KeyPart, KeySpec,
+    LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, Plan, PlanError, Role, Standing, Standings,
+    Strategy, Tier, TopN,
 };
-use waypost_health::{Cause, Estimate, MemberId, State, Status};
+use waypost_health::{Cause, Estimate, MemberId, SampleStats, State, Status};
 use waypost_net::{Flow, Network, Networks, Tag};
 use waypost_ring::Algorithm;
 
@@ -138,6 +139,13 @@ fn any_group(
     spec.hash.algorithm = *Algorithm::ALL.as_slice().choose(rng).unwrap();
     spec.hash.probes = NonZeroU8::new(rng.random_range(1..=21)).unwrap();
     spec.hash.balance_factor = rng.random_bool(0.3).then_some(NonZeroU32::new(125).unwrap());
+    spec.least_load = LeastLoadSpec {
+        expected: rng.random_range(0..4),
+        max_rtt: rng.random_bool(0.3).then_some(Duration::from_millis(150)),
+        tolerance: *[0.0, 0.5].choose(rng).unwrap(),
+        baselines: [50, 100][..rng.random_range(0..=2)].iter().map(|&ms| Duration::from_millis(ms)).collect(),
+        costs: vec![2.0, 0.5],
+    };
     let on_empty_key = [OnEmptyKey::Random, OnEmptyKey::HashEmpty, OnEmptyKey::Error];
     spec.hash.on_empty_key = *on_empty_key.choose(rng).unwrap();
     let actions = [EmptyPoolAction::Error, EmptyPoolAction::FallbackAll];
@@ -167,10 +175,16 @@ fn feel(world: &mut World, rng: &mut StdRng) {
         };
         let delay =
             rng.random_bool(0.9).then(|| Estimate::new(Duration::from_millis(rng.random_range(1..300))));
+        let samples = rng.random_bool(0.3).then(|| SampleStats {
+            all: 10,
+            fail: rng.random_range(0..=9),
+            deviation: Duration::from_millis(rng.random_range(0..100)),
+            ..SampleStats::default()
+        });
         let ago = rng.random_bool(0.7).then(|| Duration::from_secs(rng.random_range(0..5)));
         let n_probes = world.statuses[outbound].n_probes + rng.random_range(0..2);
         let last_success = ago.map(|ago| world.now + ago);
-        world.statuses[outbound] = Status { state, delay, n_probes, last_success };
+        world.statuses[outbound] = Status { state, delay, samples, n_probes, last_success };
     }
 }
 
@@ -298,7 +312,7 @@ fn is_determined(group: &Group, flow: &Flow) -> bool {
         Strategy::ConsistentHash => {
             flow.source.is_some() || group.spec().hash.on_empty_key == OnEmptyKey::HashEmpty
         }
-        Strategy::Random | Strategy::RoundRobin | Strategy::LeastConn => false,
+        Strategy::Random | Strategy::RoundRobin | Strategy::LeastConn | Strategy::LeastLoad => false,
     }
 }
 

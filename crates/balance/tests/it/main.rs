@@ -4,6 +4,7 @@
 mod affinity;
 mod contract;
 mod key;
+mod least_load;
 mod nested;
 mod stickiness;
 mod strategies;

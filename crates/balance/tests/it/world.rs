@@ -132,7 +132,7 @@ pub(crate) fn settled(millis: u64) -> Status {
     while !estimate.deviation().is_zero() {
         estimate.update(sample);
     }
-    Status { state: State::Up, delay: Some(estimate), n_probes: 1, last_success: None }
+    Status { state: State::Up, delay: Some(estimate), samples: None, n_probes: 1, last_success: None }
 }
 
 /// A flow of the `n`th client.

@@ -1,4 +1,7 @@
-use super::{checks, dialect, dns, inbound, load_balance, log, names::Names, outbound, policy, routing};
+use super::{
+    checks, dialect, dns, inbound, load_balance, log, names::Names, observatory, outbound, policy, routing,
+    strategy,
+};
 use crate::{
     Span, UnknownKeys,
     json::Value,
@@ -8,7 +11,7 @@ use crate::{
     report::Report,
 };
 
-const SECTIONS: &str = "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds`, `routing`, `policy` and `stats`";
+const SECTIONS: &str = "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds`, `routing`, `policy`, `stats` and the observatories";
 
 pub(super) static FILE: KeyTable = KeyTable {
     name: "File",
@@ -38,14 +41,14 @@ pub(super) static FILE: KeyTable = KeyTable {
         Key::new("port", Form::Port, "Old form: the port of `inbound`.")
             .unsupported("it is the old form; write `port` in the inbound"),
         section("api", "V2Ray's remote control over gRPC."),
+        Key::new("observatory", Form::Object("Observatory"), "Probes of outbounds in the background."),
+        Key::new("burstObservatory", Form::Object("BurstObservatory"), "Probes of outbounds in bursts."),
+        Key::new("multiObservatory", Form::Object("MultiObservatory"), "Several observatories."),
         Key::new("policy", Form::Object("Policy"), "Time-outs by level, and what traffic is counted for."),
         Key::new("stats", Form::Object("Stats"), "Switches the counting of traffic on."),
         section("transport", "Settings of transports for all inbounds and outbounds."),
         section("reverse", "Reverse proxies."),
         section("fakeDns", "Made-up addresses that stand for names."),
-        section("observatory", "Probes of outbounds in the background."),
-        section("burstObservatory", "Probes of outbounds in bursts."),
-        section("multiObservatory", "Several observatories."),
         section("browserForwarder", "Connections by way of a browser."),
         section("browserDialer", "Connections by way of a browser."),
         section("services", "V2Ray 5 services."),
@@ -98,10 +101,13 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         }
         None => outbound::read_all(&outbounds, &mut names, report),
     };
+    observatory::read_all(&file, &mut names, report);
     let routing = routing::read(&file, &mut names, report);
     load_balance::check_members(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
-    Some(Config { log, dns, inbounds, outbounds, routing, stats })
+    strategy::find_unasked(&names, report);
+    let observatories = names.observatories;
+    Some(Config { log, dns, inbounds, outbounds, observatories, routing, stats })
 }
 
 /// The file can ask for lenience itself; this has to be known before the first key is judged.

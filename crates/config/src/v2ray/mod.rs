@@ -20,6 +20,7 @@ mod listen;
 mod load_balance;
 mod log;
 mod names;
+mod observatory;
 mod outbound;
 mod policy;
 mod port;
@@ -27,6 +28,7 @@ mod routing;
 mod rule;
 mod sniffing;
 mod sockopt;
+mod strategy;
 mod stream;
 mod udp;
 mod upstream;
@@ -65,8 +67,14 @@ static TABLES: &[&KeyTable] = &[
     &routing::ROUTING_SETTINGS,
     &rule::RULE,
     &balancer::BALANCER,
-    &balancer::STRATEGY,
-    &balancer::STRATEGY_SETTINGS,
+    &strategy::STRATEGY,
+    &strategy::SETTINGS,
+    &strategy::COST,
+    &observatory::OBSERVATORY,
+    &observatory::BURST,
+    &observatory::PING_CONFIG,
+    &observatory::MULTI,
+    &observatory::OBSERVER,
     &sniffing::SNIFFING,
     &policy::POLICY,
     &policy::LEVEL,

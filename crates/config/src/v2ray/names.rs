@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use waypost_net::Tag;
 
 use crate::{
-    Span, Spanned, nearest,
+    Span, Spanned,
+    model::Observatory,
+    nearest,
     object::Object,
     report::{Report, all_of, quote},
 };
@@ -22,6 +24,10 @@ pub(super) struct Names {
     /// Outbounds without a tag that are not the default, so that nothing can name them.
     pub(super) nameless: Vec<Span>,
     pub(super) groups: Vec<Group>,
+    /// No two of them have the same tag, nor none.
+    pub(super) observatories: Vec<Observatory>,
+    /// Which of them balancers ask.
+    pub(super) asked: BTreeSet<usize>,
 }
 
 /// A `loadbalance` outbound and the outbounds that it names, which may not exist.

@@ -4,5 +4,6 @@
 mod passive;
 mod probes;
 mod round;
+mod sampled;
 mod uplink;
 mod world;

@@ -5,20 +5,20 @@ use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 use sha2::{Digest as _, Sha256};
 use waypost_balance::{
     EmptyPoolAction, GroupId, GroupSpec, Groups, GroupsError, HashSpec, Hysteresis, KeyPart, KeySpec,
-    MemberSpec, MemberTarget, OnEmptyKey, Strategy, TopN, select,
+    LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, Strategy, TopN, select,
 };
 use waypost_config::{
     Diagnostic,
     model::{
-        self, BalancerStrategy, Config, HashAlgorithm, LoadBalance, LoadBalanceStrategy, OutboundProtocol,
-        ProxyServer, SocketOptions,
+        self, BalancerStrategy, Config, HashAlgorithm, LoadBalance, LoadBalanceStrategy, Observatory,
+        OutboundProtocol, ProxyServer, SocketOptions,
     },
 };
 use waypost_health::{CheckId, CheckSettings, MemberId, Monitor};
 use waypost_net::{Networks, Tag};
 use waypost_ring::Algorithm;
 
-use super::failure;
+use super::{failure, observatory};
 use crate::{
     pools::{PoolSettings, Pools, ProbeSettings},
     probe::{ProbeMethod, ProbeTarget},
@@ -27,8 +27,8 @@ use crate::{
 /// What the first entry of a file is called if it is a group without a tag.
 const NAMELESS: &str = "loadbalance";
 
-/// Balancers have nothing probed, so that nobody asks how long after a connection.
-const NO_PROBES: Duration = Duration::ZERO;
+/// Observatories probe for ever, whether anybody connects or not.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Joins the groups of `config`. `leaves` are the outbounds that dial, with what they are.
 pub(super) fn pools(config: &Config, leaves: &[Leaf], problems: &mut Vec<Diagnostic>) -> Option<Pools> {
@@ -45,7 +45,7 @@ pub(super) fn pools(config: &Config, leaves: &[Leaf], problems: &mut Vec<Diagnos
     let tags: Vec<Tag> =
         config.outbounds.iter().filter_map(|outbound| Some(outbound.tag.as_ref()?.value.clone())).collect();
     for balancer in &config.routing.balancers {
-        specs.push(lowering.balancer(balancer, &tags));
+        specs.push(lowering.balancer(balancer, &tags, problems));
         spans.push(balancer.span);
     }
     let place = |error: &GroupsError| match error {
@@ -124,6 +124,17 @@ struct Lowering<'a> {
     monitor: Monitor,
     probes: Vec<ProbeSettings>,
     settings: Vec<Draft>,
+    observatories: &'a [Observatory],
+}
+
+/// Who probes a member.
+#[derive(Clone, Copy)]
+enum Probed<'a> {
+    Never,
+    /// Its group.
+    Every(&'a model::Probe),
+    /// The observatory with this number, if that watches it.
+    Seen(usize, &'a Observatory),
 }
 
 /// The settings of a group, but for its pool, which needs all groups.
@@ -136,7 +147,7 @@ struct Draft {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(config: &Config, leaves: &'a [Leaf]) -> Self {
+    fn new(config: &'a Config, leaves: &'a [Leaf]) -> Self {
         let mut monitor = Monitor::new();
         let members = leaves.iter().map(|leaf| (monitor.add_member(), leaf));
         let tagged = members.filter_map(|(member, leaf)| Some((leaf.tag.clone()?, (member, leaf))));
@@ -147,7 +158,8 @@ impl<'a> Lowering<'a> {
         let groups = groups
             .filter_map(|(index, group)| Some((group.tag.as_ref()?.value.clone(), GroupId::new(index))));
         let groups = groups.collect();
-        Self { leaves, groups, monitor, probes: Vec::new(), settings: Vec::new() }
+        let observatories = &config.observatories;
+        Self { leaves, groups, monitor, probes: Vec::new(), settings: Vec::new(), observatories }
     }
 
     fn load_balance(&mut self, tag: &Tag, settings: &LoadBalance) -> GroupSpec {
@@ -160,7 +172,7 @@ impl<'a> Lowering<'a> {
         };
         let mut members = |tags: &[waypost_config::Spanned<Tag>]| -> Vec<MemberSpec> {
             tags.iter()
-                .filter_map(|tag| self.member(&tag.value, weight(&tag.value), Some(&settings.probe)))
+                .filter_map(|tag| self.member(&tag.value, weight(&tag.value), Probed::Every(&settings.probe)))
                 .collect()
         };
         let (primary, backup) = (members(&settings.primary), members(&settings.backup));
@@ -187,6 +199,7 @@ impl<'a> Lowering<'a> {
                 tolerance: settings.top_n.tolerance,
             },
             hash: hash(&settings.hash, parts),
+            least_load: LeastLoadSpec::default(),
             hysteresis: Hysteresis {
                 primary_failures: settings.hysteresis.primary_failures,
                 backup_hold_time: settings.hysteresis.backup_hold_time,
@@ -199,38 +212,61 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// A balancer of V2Ray: its members are not probed, and all of them are tried when nobody stands,
-    /// because nothing but connections tells that somebody works again.
-    fn balancer(&mut self, balancer: &model::Balancer, tags: &[Tag]) -> GroupSpec {
+    /// A balancer of V2Ray. All of its members are tried when nobody stands: what an observatory says
+    /// never keeps a connection from being made.
+    fn balancer(
+        &mut self,
+        balancer: &model::Balancer,
+        tags: &[Tag],
+        problems: &mut Vec<Diagnostic>,
+    ) -> GroupSpec {
         let prefixes: Vec<&str> = balancer.selector.iter().map(|prefix| &*prefix.value).collect();
-        let members = select(&prefixes, tags);
-        let members = members.iter().filter_map(|tag| self.member(tag, NonZeroU16::MIN, None)).collect();
-        let strategy = match balancer.strategy {
+        let observatory = balancer.observer.and_then(|index| Some((index, self.observatories.get(index)?)));
+        let probed = observatory.map_or(Probed::Never, |(index, seen)| Probed::Seen(index, seen));
+        let members = select(&prefixes, tags).into_iter();
+        let members: Vec<MemberSpec> =
+            members.filter_map(|tag| self.member(&tag, NonZeroU16::MIN, probed)).collect();
+        let names: Vec<Tag> = members.iter().map(|member| member.tag.clone()).collect();
+        let mut least_load = LeastLoadSpec::default();
+        let strategy = match &balancer.strategy {
             BalancerStrategy::Random => Strategy::Random,
             BalancerStrategy::RoundRobin => Strategy::RoundRobin,
+            BalancerStrategy::LeastPing => Strategy::LeastPing,
+            BalancerStrategy::LeastLoad(settings) => {
+                least_load = observatory::least_load(settings, &names, problems);
+                Strategy::LeastLoad
+            }
         };
-        let fallback =
-            balancer.fallback.as_ref().and_then(|tag| self.member(&tag.value, NonZeroU16::MIN, None));
+        // V2Ray takes the fastest at any moment, by however little.
+        let top_n = TopN { tolerance: Duration::ZERO, ..TopN::default() };
+        let fallback = balancer.fallback.as_ref();
+        let fallback = fallback.and_then(|tag| self.member(&tag.value, NonZeroU16::MIN, Probed::Never));
         self.settings.push(Draft {
-            idle_timeout: NO_PROBES,
+            idle_timeout: FOREVER,
             pace: model::DialPace::default(),
             interrupts: false,
             needs_rule_set: false,
             is_balancer: true,
         });
         let spec = GroupSpec::new(balancer.tag.value.clone(), members, strategy);
-        GroupSpec { fallback, empty_pool: EmptyPoolAction::FallbackAll, ..spec }
+        GroupSpec { fallback, top_n, least_load, empty_pool: EmptyPoolAction::FallbackAll, ..spec }
     }
 
     /// A member by its tag. A checked configuration names only members that exist.
-    fn member(&mut self, tag: &Tag, weight: NonZeroU16, probe: Option<&model::Probe>) -> Option<MemberSpec> {
+    fn member(&mut self, tag: &Tag, weight: NonZeroU16, probed: Probed<'_>) -> Option<MemberSpec> {
         if let Some(&group) = self.groups.get(tag) {
             let target = MemberTarget::Group(group);
             let identity = format!("group|{tag}").into_bytes().into();
             return Some(MemberSpec { tag: tag.clone(), target, identity, weight, networks: Networks::ALL });
         }
         let &(member, leaf) = self.leaves.get(tag)?;
-        let check = probe.map(|probe| self.check(member, probe));
+        let check = match probed {
+            Probed::Every(probe) => Some(self.check(member, probe)),
+            Probed::Seen(index, observatory) if observatory.watches(tag) => {
+                Some(observatory::check(observatory, index, member, &mut self.monitor, &mut self.probes))
+            }
+            Probed::Seen(..) | Probed::Never => None,
+        };
         Some(MemberSpec {
             tag: tag.clone(),
             target: MemberTarget::Leaf { member, check },
@@ -248,18 +284,8 @@ impl<'a> Lowering<'a> {
         if let Some(shared) = self.probes.get_mut(check.index()) {
             shared.timeout = shared.timeout.max(probe.timeout);
         } else {
-            let target = ProbeTarget {
-                https: probe.url.https,
-                target: probe.url.target.clone(),
-                path: probe.url.path.clone(),
-                host_header: host_header(&probe.url),
-                method: match probe.method {
-                    model::ProbeMethod::Head => ProbeMethod::Head,
-                    model::ProbeMethod::Get => ProbeMethod::Get,
-                },
-                expected: probe.expected_status.clone().into(),
-            };
-            self.probes.push(ProbeSettings { target, timeout: probe.timeout });
+            let target = probe_target(&probe.url, probe.method, &probe.expected_status);
+            self.probes.push(ProbeSettings { target, timeout: probe.timeout, connectivity: None });
         }
         check
     }
@@ -272,6 +298,24 @@ impl<'a> Lowering<'a> {
         });
         let settings = settings.collect();
         Pools::new(groups, settings, self.monitor, self.probes)
+    }
+}
+
+pub(super) fn probe_target(
+    url: &model::ProbeUrl,
+    method: model::ProbeMethod,
+    expected: &[(u16, u16)],
+) -> ProbeTarget {
+    ProbeTarget {
+        https: url.https,
+        target: url.target.clone(),
+        path: url.path.clone(),
+        host_header: host_header(url),
+        method: match method {
+            model::ProbeMethod::Head => ProbeMethod::Head,
+            model::ProbeMethod::Get => ProbeMethod::Get,
+        },
+        expected: expected.into(),
     }
 }
 

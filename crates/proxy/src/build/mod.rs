@@ -4,6 +4,7 @@ mod assets;
 mod dns;
 mod geo;
 mod groups;
+mod observatory;
 mod rules;
 mod sniffing;
 

@@ -17,5 +17,6 @@ mod listener;
 mod relay;
 mod shell;
 mod sniffing;
+mod strategies;
 mod udp;
 mod vectors;

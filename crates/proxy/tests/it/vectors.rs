@@ -6,6 +6,7 @@ mod matchers;
 mod routes;
 mod rules;
 mod sniffing;
+mod strategies;
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
@@ -60,6 +61,10 @@ const KINDS: &[(&str, usize, Run)] = &[
     ("route", 24, routes::run),
     ("balancer_select", 4, matchers::balancer_select),
     ("round_robin", 1, matchers::round_robin),
+    ("leastload_select", 8, strategies::leastload_select),
+    ("weight", 6, strategies::weight),
+    ("health_stats", 1, strategies::health_stats),
+    ("observer_prune", 2, strategies::observer_prune),
     ("regex_dialect", 12, matchers::regex_dialect),
     ("index_match", 14, matchers::index_match),
     ("parse_host", 1, matchers::parse_host),
@@ -89,10 +94,6 @@ const CONFIG: &str = "crates/config/tests/it/vectors.rs";
 const NOT_RUN: &[(&str, usize, &str)] = &[
     ("dns_hosts", 4, "each gives one name both addresses and an alias, which JSON cannot; see crates/dns"),
     ("sniff_ref", 12, "this version does not recognise QUIC"),
-    ("leastload_select", 8, "this version does not probe outbounds, so it has no `leastLoad`"),
-    ("weight", 6, "this version does not probe outbounds, so it has no `leastLoad`"),
-    ("health_stats", 1, "this version does not probe outbounds"),
-    ("observer_prune", 2, "this version does not probe outbounds"),
     ("field_selector", 1, "this version has no routing statistics to subscribe to"),
 ];
 
@@ -134,6 +135,11 @@ const DIFFERENT: &[(&str, Ours, &str)] = &[
         "a head ends with its empty line: nobody else takes what follows for a header",
     ),
     (
+        "observer_prune-509",
+        Ours::Refused("an observatory needs a `subjectSelector`"),
+        "an observatory that watches nobody is a mistake",
+    ),
+    (
         "parse_address-519",
         Ours::Refused("not '+'"),
         "a URL is not a host, and there are no DNS servers by URL",
@@ -169,13 +175,19 @@ impl Vector {
 
     /// Loads a file that has these sections, with the vector's geo files.
     fn load(&self, outbounds: &Value, routing: &Value) -> Result<Loaded, Verdict> {
+        self.load_file(&json!({"outbounds": outbounds, "routing": routing}))
+    }
+
+    /// Loads a file that has these sections besides an inbound, with the vector's geo files.
+    fn load_file(&self, file: &Value) -> Result<Loaded, Verdict> {
         let folder = tempfile::tempdir().unwrap();
         for (name, lists) in self.data.get("geo").and_then(Value::as_object).into_iter().flatten() {
             let bytes = if name == "geosite.dat" { rules::geosite(lists) } else { rules::geoip(lists) };
             std::fs::write(folder.path().join(name), bytes).unwrap();
         }
         let inbound = json!({"protocol": "socks", "listen": "127.0.0.1", "port": 1080});
-        let file = json!({"inbounds": [inbound], "outbounds": outbounds, "routing": routing});
+        let mut file = file.clone();
+        file["inbounds"] = json!([inbound]);
         let source = Source::new(format!("{}.json", self.id), format!("{file:#}")).unwrap();
         let assets = Assets::new(Some(folder.path()), &|_| None);
         let loaded = load(&source, &Options::default(), &assets);
@@ -232,6 +244,11 @@ fn check_kind(kind: &str) {
     assert!(wrong.is_empty(), "{} vectors:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Whether a result is exactly the expected one.
+fn exactly(found: &Value, expected: &Value) -> Verdict {
+    if found == expected { Verdict::AsExpected } else { Verdict::Wrong(found.to_string()) }
+}
+
 /// A result that is one of two, against the expected one.
 fn one_of_two(found: bool, expected: &Value) -> Verdict {
     match expected.as_bool() {
@@ -259,6 +276,18 @@ fn selectors_of_balancers_are_prefixes() {
 #[test]
 fn round_robin_takes_turns() {
     check_kind("round_robin");
+}
+
+#[test]
+fn least_load_selects_by_baselines_and_costs() {
+    check_kind("leastload_select");
+    check_kind("weight");
+}
+
+#[test]
+fn observatories_know_the_last_samples_of_what_they_select() {
+    check_kind("health_stats");
+    check_kind("observer_prune");
 }
 
 #[test]

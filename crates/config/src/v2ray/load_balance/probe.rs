@@ -94,15 +94,7 @@ fn read_intervals(settings: &Object<'_>, report: &mut Report<'_>) -> (Duration, 
 fn read_url(settings: &Object<'_>, report: &mut Report<'_>) -> Option<ProbeUrl> {
     let written = settings.text("url", report).filter(|url| !url.value.is_empty());
     let (text, span) = written.map_or((URL, settings.span), |url| (url.value, url.span));
-    match probe_url::parse(text) {
-        Ok(url) => Some(url),
-        Err(flaw) => {
-            // A login is a secret.
-            let shown = if text.contains('@') { String::new() } else { format!(": {}", quote(text)) };
-            report.error(span, format!("{}{shown}", flaw.message)).help(flaw.help);
-            None
-        }
-    }
+    probe_url::read(text, span, report)
 }
 
 /// Reads status codes and ranges between `/` or commas; none means that any code is good.

@@ -9,12 +9,7 @@ use waypost_geosite::{DomainIndexBuilder, go_regexp};
 use waypost_health::{Monitor, Status};
 use waypost_net::{DomainName, Flow, Host, Network, Networks, Tag, Target};
 
-use super::{Vector, Verdict, one_of_two, rules::strings};
-
-/// Whether a result is exactly the expected one.
-fn exactly(found: &Value, expected: &Value) -> Verdict {
-    if found == expected { Verdict::AsExpected } else { Verdict::Wrong(found.to_string()) }
-}
+use super::{Vector, Verdict, exactly, one_of_two, rules::strings};
 
 /// The candidates come sorted by tag, which no vector contradicts.
 pub(super) fn balancer_select(vector: &Vector) -> Verdict {
