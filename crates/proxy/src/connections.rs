@@ -68,7 +68,7 @@ pub struct Connection {
     pub info: ConnectionInfo,
     /// Its bytes so far, and the way to close it.
     pub conduit: Conduit,
-    path: Mutex<Path>,
+    path: Mutex<Arc<Path>>,
 }
 
 /// The live connections. Clones share them.
@@ -109,14 +109,14 @@ impl Connections {
 
     /// Enters a connection.
     #[must_use]
-    pub fn insert(&self, info: ConnectionInfo, path: Path) -> ConnectionGuard {
+    pub fn insert(&self, info: ConnectionInfo, path: impl Into<Arc<Path>>) -> ConnectionGuard {
         let id = ConnectionId(self.0.entered.fetch_add(1, Ordering::Relaxed) + 1);
         let connection = Arc::new(Connection {
             id,
             start: Instant::now(),
             info,
             conduit: Conduit::default(),
-            path: Mutex::new(path),
+            path: Mutex::new(path.into()),
         });
         self.0.live.fetch_add(1, Ordering::AcqRel);
         let key = self.shard(id).lock().insert(connection.clone());
@@ -174,7 +174,7 @@ impl Connections {
     pub fn close_through(&self, group: &str, members: &[Tag]) -> usize {
         let all = self.snapshot();
         let concerned = all.iter().filter(|connection| {
-            let path = connection.path.lock();
+            let path = connection.path.lock().clone();
             let behind = path.chain.iter().skip_while(|tag| tag.as_str() != group);
             // The member is the next group on the way, or else the outbound.
             let mut behind = behind.chain(&path.outbound).skip(1);
@@ -217,12 +217,12 @@ impl fmt::Debug for Connections {
 impl Connection {
     /// The way that it takes now.
     #[must_use]
-    pub fn path(&self) -> Path {
+    pub fn path(&self) -> Arc<Path> {
         self.path.lock().clone()
     }
 
-    pub(crate) fn set_path(&self, path: Path) {
-        *self.path.lock() = path;
+    pub(crate) fn set_path(&self, path: impl Into<Arc<Path>>) {
+        *self.path.lock() = path.into();
     }
 }
 

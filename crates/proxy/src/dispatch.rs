@@ -48,7 +48,7 @@ impl<'a> Shared<'a> {
 }
 
 /// Carries a flow from its request to its end.
-pub(crate) async fn carry_flow(shared: Shared<'_>, client: ClientStream, flow: Flow, terms: Terms) {
+pub(crate) async fn carry_flow(shared: Shared<'_>, client: ClientStream, flow: Flow, terms: Arc<Terms>) {
     // What it takes to get here is far more than what the relay needs, and the relay is what lasts.
     if let Some(standing) = Box::pin(establish(shared, client, flow, terms)).await {
         standing.carry().await;
@@ -80,7 +80,7 @@ pub(crate) async fn establish(
     shared: Shared<'_>,
     client: ClientStream,
     mut flow: Flow,
-    terms: Terms,
+    terms: Arc<Terms>,
 ) -> Option<Standing> {
     let mut rounds = 0;
     let (decision, begin, rule, route) = loop {
@@ -191,7 +191,7 @@ async fn dial_single(
     client: ClientStream,
     dials: &Dials<'_, '_>,
     rule: Arc<str>,
-    terms: Terms,
+    terms: Arc<Terms>,
 ) -> Option<Standing> {
     let dialled = tokio::select! {
         biased;
@@ -209,7 +209,7 @@ async fn dial_single(
     let client = greet(client, &dialed, &guard).await?;
     let target = Side { stream: dialed.stream, rest: dialed.rest };
     let remark = Remark::new(dials, 0);
-    Some(Standing { relay: Box::pin(Relay::new(client, target, &terms, guard)), live, remark })
+    Some(Standing { relay: Box::pin(Relay::new(client, target, terms, guard)), live, remark })
 }
 
 /// Dials the members of a group, and waits for a first answer if another one could bring it.
@@ -218,7 +218,7 @@ async fn dial_group(
     client: ClientStream,
     dials: &Dials<'_, '_>,
     rule: Arc<str>,
-    terms: Terms,
+    terms: Arc<Terms>,
 ) -> Option<Standing> {
     let pace = dials.pace();
     let deadline = dials.begin + pace.total_timeout;
@@ -304,20 +304,20 @@ async fn converse(
     rule: Arc<str>,
     (number, dialed): (usize, Dialed),
     walk: Walk<'_, Dials<'_, '_>>,
-    terms: Terms,
+    terms: Arc<Terms>,
 ) -> Option<Standing> {
     let dials = walk.attempts();
     let (guard, mut live) = enter(shared, dials, rule, number);
     let client = greet(client, &dialed, &guard).await?;
     let pace = dials.pace();
     let answered = if pace.first_flight_replay {
-        let terms = ReplayTerms {
+        let replay = ReplayTerms {
             abreast: pace.max_in_flight.get().into(),
             limit: pace.total_timeout,
             idle: terms.idle,
             conduit: guard.as_ref(),
         };
-        first_answer(client, (number, dialed), walk, &terms).await
+        first_answer(client, (number, dialed), walk, &replay).await
     } else {
         let target = Side { stream: dialed.stream, rest: dialed.rest };
         FirstAnswer::Carry { number, client, target }
@@ -337,14 +337,18 @@ async fn converse(
             }
             guard.connection().set_path(path(dials, carrier));
             let remark = Remark::new(dials, carrier);
-            Some(Standing { relay: Box::pin(Relay::new(client, target, &terms, guard)), live, remark })
+            Some(Standing { relay: Box::pin(Relay::new(client, target, terms, guard)), live, remark })
         }
     }
 }
 
-pub(crate) fn path(dials: &Dials<'_, '_>, number: usize) -> Path {
+pub(crate) fn path(dials: &Dials<'_, '_>, number: usize) -> Arc<Path> {
     let attempt = dials.route.attempt(number);
-    Path { outbound: attempt.outbound.tag.clone(), chain: attempt.chain.clone(), attempts: dials.records() }
+    if dials.route.group.is_none() {
+        return attempt.outbound.path.clone();
+    }
+    let (outbound, chain) = (attempt.outbound.tag.clone(), attempt.chain.clone());
+    Arc::new(Path { outbound, chain, attempts: dials.records() })
 }
 
 /// What the log says of a connection besides what the table knows.

@@ -16,7 +16,7 @@ use crate::{
     health::Health,
     limits::InboundLimits,
     reports::{GroupReport, group_reports},
-    serve::{Entry, Inbound, serve},
+    serve::{Entry, Inbound, Lasting, serve},
     setup,
     snapshot::Snapshot,
     sniffing::Sniffing,
@@ -232,21 +232,15 @@ impl Acceptor {
     fn spawn(&self, stream: Stream, ends: Ends, permits: impl Send + 'static) {
         let (core, inbound) = (self.core.clone(), self.inbound.clone());
         let placed = self.workers.place(self.index);
-        let served = async move |stream: Stream| {
-            let lasting = setup::run(async move {
+        let served = move |stream: Stream| {
+            // Outside of the task, which would hold all that this takes to its end.
+            setup::run(async move {
                 let snapshot = core.snapshot.load_full();
                 serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
-            });
-            if let Some(lasting) = lasting.await {
-                lasting.carry().await;
-            }
-            drop(permits);
+            })
         };
         if placed.index() == self.index {
-            self.tasks.spawn(async move {
-                served(stream).await;
-                drop(placed);
-            });
+            self.tasks.spawn(last(served(stream), (permits, placed)));
             return;
         }
         let (Some(runtime), Ok(detached)) = (self.workers.runtime(placed.index()), stream.detach()) else {
@@ -256,13 +250,20 @@ impl Acceptor {
             async move {
                 // A descriptor that the other runtime has no room for is closed.
                 if let Ok(stream) = detached.attach() {
-                    served(stream).await;
+                    last(served(stream), (permits, placed)).await;
                 }
-                drop(placed);
             },
             runtime,
         );
     }
+}
+
+/// Carries what came of a client to its end, and holds its place as long.
+async fn last(setup: impl Future<Output = Option<Lasting>>, place: impl Send) {
+    if let Some(lasting) = setup.await {
+        lasting.carry().await;
+    }
+    drop(place);
 }
 
 impl Inbound {
@@ -277,7 +278,7 @@ impl Inbound {
             tag: inbound.tag.as_ref().map(|tag| tag.value.clone()),
             entry,
             udp: None,
-            terms: Terms::new(&inbound.policy),
+            terms: Arc::new(Terms::new(&inbound.policy)),
             limits: InboundLimits::new(inbound.limits),
             sniffing,
         })

@@ -70,7 +70,7 @@ pub(crate) async fn forward_requests(
     read.splice(..0, parts.read_buf);
     if let Some(Switched { stream: origin, rest }) = exchange.take_switched() {
         let (client, origin) = (Side { stream, rest: read }, Side { stream: origin, rest });
-        Relay::new(client, origin, &inbound.terms, Arc::new(Conduit::default())).await;
+        Relay::new(client, origin, inbound.terms.clone(), Arc::new(Conduit::default())).await;
         return None;
     }
     match end {

@@ -39,7 +39,7 @@ impl QueryNetwork {
         let core = self.core()?;
         let snapshot = core.snapshot.load_full();
         let shared = Shared { core: &core, snapshot: &snapshot };
-        match internal::connect(shared, query_flow(to, tag), Terms::default()).await {
+        match internal::connect(shared, query_flow(to, tag), Arc::new(Terms::default())).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionRefused, error)),
         }

@@ -6,6 +6,7 @@ mod pipe;
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -133,7 +134,7 @@ pin_project! {
 
 impl<C: AsRef<Conduit>> Relay<C> {
     /// A relay between two streams, which begins with what was read from them already.
-    pub fn new(client: Side, target: Side, terms: &Terms, conduit: C) -> Self {
+    pub fn new(client: Side, target: Side, terms: Arc<Terms>, conduit: C) -> Self {
         let clock = Clock::new(terms);
         Self {
             client: client.stream,
@@ -208,7 +209,7 @@ impl<C: AsRef<Conduit>> Future for Relay<C> {
 /// When a relay ends by itself.
 #[derive(Debug)]
 struct Clock {
-    terms: Terms,
+    terms: Arc<Terms>,
     last_move: Instant,
     /// When it ends whatever moves, if ever.
     end: Option<Instant>,
@@ -217,10 +218,10 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(terms: &Terms) -> Self {
+    fn new(terms: Arc<Terms>) -> Self {
         let now = Instant::now();
         let end = terms.total.and_then(|total| now.checked_add(total));
-        Self { terms: *terms, last_move: now, end, client_ended: false, target_ended: false }
+        Self { terms, last_move: now, end, client_ended: false, target_ended: false }
     }
 
     /// Notes what has happened. The timer is set again only when a side has ended, not with every byte.
@@ -254,7 +255,7 @@ impl Clock {
     /// How long nothing may move.
     fn idle(&self) -> Duration {
         let of = |ended: bool, limit: Option<Duration>| limit.filter(|_| ended).unwrap_or(Duration::MAX);
-        let Terms { idle, uplink_only, downlink_only, .. } = self.terms;
+        let Terms { idle, uplink_only, downlink_only, .. } = *self.terms;
         idle.min(of(self.target_ended, uplink_only)).min(of(self.client_ended, downlink_only))
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Inbound {
     pub(crate) entry: Entry,
     /// Where clients send datagrams, if they may.
     pub(crate) udp: Option<UdpPort>,
-    pub(crate) terms: Terms,
+    pub(crate) terms: Arc<Terms>,
     pub(crate) limits: InboundLimits,
     pub(crate) sniffing: Option<Arc<Sniffing>>,
 }
@@ -142,7 +142,7 @@ async fn begin(
         debug!(inbound = inbound.tag.as_deref(), source = ?flow.source, %error, "the client was gone before it was sniffed");
         return None;
     }
-    establish(shared, client, flow, inbound.terms).await
+    establish(shared, client, flow, inbound.terms.clone()).await
 }
 
 /// Takes a client where a door leads.

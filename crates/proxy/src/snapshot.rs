@@ -10,7 +10,7 @@ use waypost_net::{Flow, Tag};
 use waypost_router::{Decision, Router, Rule, Way};
 
 use crate::{
-    Dialer,
+    Dialer, Path,
     pools::{PoolSettings, Pools, View},
     queries::QueryNetwork,
     sniffing::Sniffing,
@@ -47,6 +47,15 @@ pub struct Outbound {
     pub tag: Option<Tag>,
     /// What dials.
     pub dialer: Dialer,
+    /// The way of a connection that goes here without a group.
+    pub(crate) path: Arc<Path>,
+}
+
+impl Outbound {
+    pub(crate) fn new(tag: Option<Tag>, dialer: Dialer) -> Self {
+        let path = Arc::new(Path { outbound: tag.clone(), ..Path::default() });
+        Self { tag, dialer, path }
+    }
 }
 
 /// What a tag stands for.

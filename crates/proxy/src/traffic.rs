@@ -80,6 +80,6 @@ fn add(totals: &mut BTreeMap<Place, Amount>, stats: Stats, connection: &Connecti
     };
     let inbound = connection.info.inbound.clone().map(Place::Inbound);
     note(inbound, stats.inbound_up, stats.inbound_down);
-    let outbound = connection.path().outbound.map(Place::Outbound);
+    let outbound = connection.path().outbound.clone().map(Place::Outbound);
     note(outbound, stats.outbound_up, stats.outbound_down);
 }

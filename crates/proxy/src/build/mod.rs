@@ -146,7 +146,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
         let Some(leaf) = Leaf::new(tag.clone(), outbound) else { continue };
         match Dialer::try_new(&outbound.protocol, &outbound.socket) {
             Ok(dialer) => {
-                outbounds.push(Outbound { tag, dialer });
+                outbounds.push(Outbound::new(tag, dialer));
                 leaves.push(leaf);
             }
             Err(error) => problems.push(failure(outbound.span, &error)),

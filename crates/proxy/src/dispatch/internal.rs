@@ -1,7 +1,7 @@
 //! Connections that this proxy opens through itself: they take rules, groups and fail-over like those
 //! of any client.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use tokio::net::UnixStream;
 use waypost_net::Flow;
@@ -30,7 +30,7 @@ pub(crate) enum InternalError {
 pub(crate) async fn connect(
     shared: Shared<'_>,
     flow: Flow,
-    terms: Terms,
+    terms: Arc<Terms>,
 ) -> Result<UnixStream, InternalError> {
     let (near, far) = UnixStream::pair()?;
     let (client, told) = ClientStream::inside(Stream::Unix(far));

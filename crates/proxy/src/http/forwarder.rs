@@ -137,7 +137,7 @@ impl<'a> Forwarder<'a> {
         let way =
             Way { target: flow.target.clone(), user: flow.user.clone(), snapshot: snapshot.clone(), rule };
         let shared = Shared { core: &self.core, snapshot: &snapshot };
-        self.origins.send(shared, way, flow, self.inbound.terms, request).await
+        self.origins.send(shared, way, flow, &self.inbound.terms, request).await
     }
 
     /// Takes the origin server's connection out of HTTP.

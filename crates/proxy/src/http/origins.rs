@@ -63,7 +63,7 @@ impl Origins {
         shared: Shared<'_>,
         way: Way,
         flow: Flow,
-        terms: Terms,
+        terms: &Arc<Terms>,
         mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
         while let Some(mut sender) = self.take(&way) {
@@ -84,7 +84,7 @@ impl Origins {
                 },
             }
         }
-        let stream = internal::connect(shared, flow, terms).await?;
+        let stream = internal::connect(shared, flow, terms.clone()).await?;
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true).max_headers(MAX_HEADERS).max_buf_size(BUFFER_BYTES);
         let (mut sender, connection) =

@@ -1,6 +1,6 @@
 mod members;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -358,7 +358,7 @@ async fn a_client_that_closes_its_side_is_the_relays() {
     assert_eq!((fixture.up(), target.rest.len()), (GET.len() as u64, 0));
     // The relay finds the end again.
     let relaying = tokio::spawn(async move {
-        Relay::new(client, target, &Terms { idle: LONG, ..Terms::default() }, fixture.conduit).await
+        Relay::new(client, target, Arc::new(Terms { idle: LONG, ..Terms::default() }), fixture.conduit).await
     });
     let mut rest = Vec::new();
     fixture.targets[0].read_to_end(&mut rest).await.unwrap();

@@ -83,7 +83,7 @@ impl Running {
     fn path(&self) -> Path {
         let connections = self.proxy.connections().snapshot();
         assert_eq!(connections.len(), 1);
-        connections[0].path()
+        connections[0].path().as_ref().clone()
     }
 }
 

@@ -28,7 +28,8 @@ async fn start(client_rest: &[u8], target_rest: &[u8]) -> Fixture {
     let conduit = Arc::new(Conduit::default());
     let client_side = Side { stream: client_side.into(), rest: client_rest.to_vec() };
     let target_side = Side { stream: target_side.into(), rest: target_rest.to_vec() };
-    let relay = tokio::spawn(Relay::new(client_side, target_side, &Terms::default(), conduit.clone()));
+    let relay =
+        tokio::spawn(Relay::new(client_side, target_side, Arc::new(Terms::default()), conduit.clone()));
     Fixture { client, target, conduit, relay }
 }
 
@@ -181,8 +182,12 @@ async fn a_target_that_is_gone_after_it_closed_is_noticed() {
 async fn an_idle_relay_holds_no_buffer() {
     let (client, target) = tcp_pair().await;
     let side = |stream| Side { stream, rest: Vec::new() };
-    let relay =
-        Relay::new(side(client.into()), side(target.into()), &Terms::default(), Arc::new(Conduit::default()));
+    let relay = Relay::new(
+        side(client.into()),
+        side(target.into()),
+        Arc::new(Terms::default()),
+        Arc::new(Conduit::default()),
+    );
     assert!(size_of_val(&relay) <= 640, "{} bytes", size_of_val(&relay));
 }
 

@@ -60,7 +60,7 @@ async fn serve(stream: Stream, settings: HandshakeSettings, dialer: Arc<Dialer>)
             let (stream, rest) = accepted.client.answer_success(dialed.bound).await.unwrap();
             let client = Side { stream, rest };
             let target = Side { stream: dialed.stream, rest: dialed.rest };
-            Relay::new(client, target, &Terms::default(), Arc::new(Conduit::default())).await;
+            Relay::new(client, target, Arc::new(Terms::default()), Arc::new(Conduit::default())).await;
         }
     }
 }

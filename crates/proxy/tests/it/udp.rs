@@ -174,7 +174,7 @@ async fn each_session_goes_the_way_that_its_rule_says() {
     let (proxy, address) = start(&json!({"auth": "password", "accounts": accounts}), &outbounds, &rules);
     let ways = || {
         let entries = proxy.connections().snapshot();
-        entries.iter().map(|entry| entry.path().outbound.unwrap().to_string()).collect::<Vec<_>>()
+        entries.iter().map(|entry| entry.path().outbound.clone().unwrap().to_string()).collect::<Vec<_>>()
     };
     let alice = Associated::open_as(address, Some(("alice", "a"))).await;
     let blocked = UdpEcho::start().await;

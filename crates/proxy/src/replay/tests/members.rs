@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use waypost_config::model::{OutboundProtocol, ProxyServer, SocketOptions};
 use waypost_dns::{Hosts, Resolver};
@@ -76,7 +78,8 @@ async fn ask(nodes: &[&Socks5Node], origin: &HttpOrigin, delay: Duration, reques
         let terms = ReplayTerms { abreast: 3, limit: LONG, idle: LONG, conduit: &conduit };
         match first_answer(client, (number, dialed), walk, &terms).await {
             FirstAnswer::Carry { client, target, .. } => {
-                Relay::new(client, target, &Terms { idle: LONG, ..Terms::default() }, &conduit).await;
+                Relay::new(client, target, Arc::new(Terms { idle: LONG, ..Terms::default() }), &conduit)
+                    .await;
             }
             FirstAnswer::Ended(_) => {}
         }

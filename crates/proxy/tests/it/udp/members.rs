@@ -95,7 +95,7 @@ async fn a_session_keeps_its_member_while_that_one_answers_and_moves_when_it_is_
     let target = echo.address.to_string();
     let client = Associated::open(address).await;
     client.ask(&target, b"hello").await;
-    let member = || proxy.connections().snapshot()[0].path().outbound.unwrap().to_string();
+    let member = || proxy.connections().snapshot()[0].path().outbound.clone().unwrap().to_string();
     let id = proxy.connections().snapshot()[0].id;
     assert_eq!(member(), "m0");
 
@@ -127,7 +127,7 @@ async fn a_session_keeps_its_member_while_that_one_answers_and_moves_when_it_is_
         .connections()
         .snapshot()
         .iter()
-        .map(|entry| entry.path().outbound.unwrap().to_string())
+        .map(|entry| entry.path().outbound.clone().unwrap().to_string())
         .collect();
     assert_eq!(ways, ["m1", "m0"]);
 }
