@@ -123,11 +123,16 @@ impl Resolver {
             Listed::Addresses(addresses) => return Ok(Found { addresses, ttl: HOSTS_TTL }),
             Listed::Elsewhere(name) => name,
         };
+        // Boxed, so that what `hosts` answers costs no more than that.
+        Box::pin(self.find_elsewhere(&name, wanted)).await
+    }
+
+    async fn find_elsewhere(&self, name: &DomainName, wanted: Family) -> Result<Found, ResolveError> {
         match &self.servers {
             Some(servers) if name.as_str().parse::<IpAddr>().is_err() => {
-                servers.resolve(&name, wanted, self).await
+                servers.resolve(name, wanted, self).await
             }
-            Some(_) | None => self.find_by_system(&name, wanted).await,
+            Some(_) | None => self.find_by_system(name, wanted).await,
         }
     }
 
