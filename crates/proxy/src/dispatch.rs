@@ -19,10 +19,10 @@ use crate::{
     chain::Chain,
     dials::Dials,
     dns_outbound,
-    engine::Core,
-    health::{Health, LiveGuard},
+    health::LiveGuard,
     process::find_process,
     replay::{FirstAnswer, ReplayTerms, first_answer},
+    shared::Shared,
     snapshot::{NoRoute, Route, Snapshot, Why},
     walk::{Attempts as _, Pace, Walk, WalkEnd},
 };
@@ -32,20 +32,6 @@ const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a connection may go through the rules again; more is a circle.
 pub(crate) const MAX_LOOPBACKS: u32 = 8;
-
-/// What all connections share.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shared<'a> {
-    pub(crate) core: &'a Arc<Core>,
-    /// What this connection is decided with, to its end.
-    pub(crate) snapshot: &'a Arc<Snapshot>,
-}
-
-impl<'a> Shared<'a> {
-    pub(crate) fn health(self) -> &'a Health {
-        &self.core.health
-    }
-}
 
 /// Carries a flow from its request to its end.
 pub(crate) async fn carry_flow(shared: Shared<'_>, client: ClientStream, flow: Flow, terms: Arc<Terms>) {

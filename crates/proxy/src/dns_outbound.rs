@@ -19,7 +19,7 @@ use waypost_net::{Flow, Target};
 
 use crate::{
     ClientStream, ConnectionInfo, Path, Stream,
-    dispatch::Shared,
+    shared::Shared,
     snapshot::{Route, Snapshot},
 };
 

@@ -6,20 +6,19 @@ use arc_swap::ArcSwap;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
-use waypost_config::model::{self, Config, InboundProtocol};
+use waypost_config::model::Config;
 use waypost_net::Tag;
 
 use crate::{
-    BindError, BoundAddress, BoundListener, ConnectionLimit, Connections, Ends, HandshakeSettings, Listener,
-    Stream, Terms, Workers, bind,
-    dispatch::Shared,
+    BindError, BoundAddress, BoundListener, ConnectionLimit, Connections, Ends, Listener, Stream, Workers,
+    bind,
     health::Health,
-    limits::InboundLimits,
+    inbound::Inbound,
     reports::{GroupReport, group_reports},
-    serve::{Entry, Inbound, Lasting, serve},
+    serve::{Lasting, serve},
     setup,
+    shared::{Core, Shared},
     snapshot::Snapshot,
-    sniffing::Sniffing,
     udp::{DroppedDatagrams, Udp, UdpListeners},
 };
 
@@ -55,18 +54,6 @@ pub enum StartError {
     /// TLS for probes cannot be set up.
     #[error("TLS for probes cannot be set up")]
     Tls(#[from] rustls::Error),
-}
-
-/// What a running proxy is: all that its connections share.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) snapshot: ArcSwap<Snapshot>,
-    pub(crate) health: Health,
-    pub(crate) connections: Connections,
-    pub(crate) limit: ConnectionLimit,
-    pub(crate) udp: Udp,
-    /// Cancelled when nothing new is to begin.
-    pub(crate) stopping: CancellationToken,
 }
 
 impl Proxy {
@@ -264,23 +251,4 @@ async fn last(setup: impl Future<Output = Option<Lasting>>, place: impl Send) {
         lasting.carry().await;
     }
     drop(place);
-}
-
-impl Inbound {
-    fn try_new(inbound: &model::Inbound, sniffing: Option<Arc<Sniffing>>) -> Result<Self, StartError> {
-        let entry = match &inbound.protocol {
-            InboundProtocol::Client(protocol) => {
-                Entry::Handshake(HandshakeSettings::try_new(*protocol, inbound)?)
-            }
-            InboundProtocol::Door(door) => Entry::Door(door.clone()),
-        };
-        Ok(Self {
-            tag: inbound.tag.as_ref().map(|tag| tag.value.clone()),
-            entry,
-            udp: None,
-            terms: Arc::new(Terms::new(&inbound.policy)),
-            limits: InboundLimits::new(inbound.limits),
-            sniffing,
-        })
-    }
 }

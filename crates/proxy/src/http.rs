@@ -23,7 +23,7 @@ use self::{
     guarded::{GuardedEnd, GuardedIo},
 };
 use crate::{
-    Conduit, Ends, HandshakeSettings, Relay, Side, Stream, chain::Chain, dispatch::Shared, serve::Inbound,
+    Conduit, Ends, HandshakeSettings, Relay, Side, Stream, chain::Chain, inbound::Inbound, shared::Shared,
     wire_io::send_and_close,
 };
 

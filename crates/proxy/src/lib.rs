@@ -17,6 +17,7 @@ pub mod explain;
 mod handshake;
 mod health;
 mod http;
+mod inbound;
 pub mod inspect;
 mod limits;
 mod listener;
@@ -29,6 +30,7 @@ mod replay;
 mod reports;
 mod serve;
 mod setup;
+mod shared;
 pub mod simulate;
 mod snapshot;
 mod sniffing;
@@ -51,11 +53,11 @@ pub use handshake::{
     Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, Opened,
     accept_client,
 };
+pub use inbound::Ends;
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundAddress, BoundListener, Listener, bind};
 pub use relay::{DEFAULT_IDLE_TIMEOUT, EndReason, Relay, RelayEnd, Side, Terms};
 pub use reports::{GroupReport, MemberReport};
-pub use serve::Ends;
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
 pub use stream::Stream;
 pub use system::{level_filter, raise_descriptor_limit};

@@ -16,7 +16,7 @@ use tokio::{
 use waypost_config::model::{Inbound, InboundProtocol, Listen, SocketOptions};
 use waypost_net::{PortRange, canonical_ip};
 
-use crate::{Stream, serve::Ends, socket::apply};
+use crate::{Stream, inbound::Ends, socket::apply};
 
 /// Enough for a burst of connections between two turns of the accept loop; the kernel caps it.
 const BACKLOG: i32 = 1024;

@@ -12,8 +12,8 @@ use waypost_net::{Flow, Host, Tag, Target};
 
 use crate::{
     Terms,
-    dispatch::{Shared, decide, internal, route},
-    engine::Core,
+    dispatch::{decide, internal, route},
+    shared::{Core, Shared},
     snapshot::Snapshot,
 };
 

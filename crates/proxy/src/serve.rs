@@ -1,53 +1,23 @@
 //! A client from its first byte until it is known where it wants to go.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr};
 
 use socket2::SockRef;
 use tracing::debug;
 use waypost_config::model::Door;
-use waypost_net::{Flow, Host, Network, Tag, Target, canonical_ip};
+use waypost_net::{Flow, Host, Network, Target, canonical_ip};
 use waypost_wire::{Command, DialFailure};
 
 use crate::{
-    Accepted, ClientStream, HandshakeSettings, Opened, Stream, Terms,
+    Accepted, ClientStream, Ends, Opened, Stream,
     chain::Chain,
-    dispatch::{Shared, Standing, establish},
+    dispatch::{Standing, establish},
     handshake::accept_again,
     http::{Connect, forward_requests},
-    limits::InboundLimits,
-    sniffing::Sniffing,
-    udp::{Association, UdpPort, associate},
+    inbound::{Entry, Inbound},
+    shared::Shared,
+    udp::{Association, associate},
 };
-
-/// What the connections of one inbound share.
-#[derive(Debug)]
-pub(crate) struct Inbound {
-    pub(crate) tag: Option<Tag>,
-    pub(crate) entry: Entry,
-    /// Where clients send datagrams, if they may.
-    pub(crate) udp: Option<UdpPort>,
-    pub(crate) terms: Arc<Terms>,
-    pub(crate) limits: InboundLimits,
-    pub(crate) sniffing: Option<Arc<Sniffing>>,
-}
-
-/// How it becomes known where a client wants to go.
-#[derive(Debug)]
-pub(crate) enum Entry {
-    /// It says so.
-    Handshake(HandshakeSettings),
-    /// The inbound says so.
-    Door(Door),
-}
-
-/// Both ends of a client's connection; none of a Unix socket has an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ends {
-    /// The client's.
-    pub source: Option<SocketAddr>,
-    /// This host's.
-    pub local: Option<SocketAddr>,
-}
 
 /// Why a door leads nowhere.
 #[derive(Debug, thiserror::Error)]

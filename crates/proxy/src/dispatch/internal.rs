@@ -7,8 +7,8 @@ use tokio::net::UnixStream;
 use waypost_net::Flow;
 use waypost_wire::DialFailure;
 
-use super::{Shared, carry_flow};
-use crate::{ClientStream, Stream, Terms};
+use super::carry_flow;
+use crate::{ClientStream, Stream, Terms, shared::Shared};
 
 /// Why a connection through the proxy itself did not come about.
 #[derive(Debug, thiserror::Error)]

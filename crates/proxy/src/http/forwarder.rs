@@ -23,9 +23,9 @@ use super::{
 use crate::{
     Ends, HandshakeSettings, Stream,
     chain::Chain,
-    dispatch::{Shared, decide, internal::InternalError},
-    engine::Core,
-    serve::Inbound,
+    dispatch::{decide, internal::InternalError},
+    inbound::Inbound,
+    shared::{Core, Shared},
 };
 
 /// Forwards the requests of one client.

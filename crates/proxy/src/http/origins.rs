@@ -13,11 +13,7 @@ use tokio::time::Instant;
 use waypost_net::{Flow, Target};
 
 use super::{body::RequestBody, forwarder::Failure};
-use crate::{
-    Terms,
-    dispatch::{Shared, internal},
-    snapshot::Snapshot,
-};
+use crate::{Terms, dispatch::internal, shared::Shared, snapshot::Snapshot};
 
 /// How many idle connections one client has.
 const MAX_IDLE: usize = 4;

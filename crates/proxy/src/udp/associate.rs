@@ -19,7 +19,7 @@ use super::{
     client::{Client, Framing, Link, Sender},
     hub::{Hub, Place},
 };
-use crate::{ClientStream, engine::Core};
+use crate::{ClientStream, shared::Core};
 
 /// Where the clients of an inbound send datagrams.
 #[derive(Debug, Clone, Default)]

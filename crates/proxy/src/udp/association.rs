@@ -30,7 +30,7 @@ use super::{
     session::{Session, Standing, State},
     table::{SessionId, Table},
 };
-use crate::{EndReason, engine::Core, snapshot::Snapshot};
+use crate::{EndReason, shared::Core, snapshot::Snapshot};
 
 /// How long a target that nothing carries is not tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use waypost_dns::Carrier;
 use waypost_net::Flow;
 
-use crate::{dispatch::Shared, dns_outbound, snapshot::Outbound};
+use crate::{dns_outbound, shared::Shared, snapshot::Outbound};
 
 /// What answers the datagrams of a session in place of its target.
 #[derive(Debug, Clone)]

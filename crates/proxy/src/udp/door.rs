@@ -13,7 +13,7 @@ use super::{
     client::{Client, Framing, Link, Outbox, Sender},
     drops::Reason,
 };
-use crate::{BindError, BoundAddress, engine::Core};
+use crate::{BindError, BoundAddress, shared::Core};
 
 /// Senders at a time. One that is silent for as long as its session may be idle is forgotten.
 const MAX_CLIENTS: usize = 4096;

@@ -16,7 +16,7 @@ use super::{
     client::{Inbox, Outbox, Sender, is_same_host},
     drops::Reason,
 };
-use crate::{BindError, BoundAddress, engine::Core};
+use crate::{BindError, BoundAddress, shared::Core};
 
 /// Datagrams that wait for one association.
 const MAX_INBOX: usize = 256;

@@ -7,7 +7,7 @@ use waypost_config::model::{Door as DoorSettings, Inbound, InboundProtocol, List
 use waypost_net::{Host, PortRange};
 
 use super::{associate::UdpPort, door::Door, hub::Hub};
-use crate::{BindError, BoundAddress, ListenAddress, Terms, engine::Core};
+use crate::{BindError, BoundAddress, ListenAddress, Terms, shared::Core};
 
 /// The ports of all inbounds.
 #[derive(Debug, Default)]

@@ -22,9 +22,9 @@ use crate::{
     chain::Chain,
     dial::DatagramWay,
     dials::Dials,
-    dispatch::{MAX_LOOPBACKS, Remark, Shared, Tried, decide, path, route},
-    engine::Core,
+    dispatch::{MAX_LOOPBACKS, Remark, Tried, decide, path, route},
     health::LiveGuard,
+    shared::{Core, Shared},
     snapshot::Snapshot,
     walk::{Attempts, Ending, Pace, Patience, Walk, WalkEnd},
 };

@@ -1,0 +1,34 @@
+//! What all connections of a running proxy share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use crate::{ConnectionLimit, Connections, health::Health, snapshot::Snapshot, udp::Udp};
+
+/// What a running proxy is, but for its listeners.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) health: Health,
+    pub(crate) connections: Connections,
+    pub(crate) limit: ConnectionLimit,
+    pub(crate) udp: Udp,
+    /// Cancelled when nothing new is to begin.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// What one connection sees of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) core: &'a Arc<Core>,
+    /// What this connection is decided with, to its end.
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn health(self) -> &'a Health {
+        &self.core.health
+    }
+}
