@@ -17,7 +17,7 @@ const WANTED_BYTES: i32 = 1 << 20;
 /// What the system gives when it has no more to give (pipe(7)).
 const LEAST_BYTES: usize = 16 * 4096;
 /// How many pipes a thread keeps for later: more transfers than these seldom move at the same moment.
-const MAX_KEPT: usize = 16;
+const MAX_KEPT: usize = 8;
 
 thread_local! {
     static KEPT: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };

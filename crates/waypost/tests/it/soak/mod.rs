@@ -17,6 +17,9 @@ pub(crate) use self::process::Footprint;
 use self::visitors::{Places, Visit};
 use crate::binary::Waypost;
 
+/// Two for each pipe that two threads keep, and those that the process was started with.
+const MAX_PIPE_ENDS: usize = 2 * 2 * 8 + 4;
+
 /// Clients at a time.
 const CLIENTS: usize = 24;
 /// How long everything may take to be gone once nobody comes any more.
@@ -120,8 +123,11 @@ fn configuration(members: &[Socks5Node], origin: &HttpOrigin) -> String {
 pub(crate) fn judge(soaked: &Soaked) -> Result<(), String> {
     let Soaked { before, after, log, .. } = soaked;
     let mut left = Vec::new();
-    if after.descriptors > before.descriptors + 4 {
+    if after.descriptors > before.descriptors {
         left.push(format!("descriptors: {} before, {} after", before.descriptors, after.descriptors));
+    }
+    if after.pipes > MAX_PIPE_ENDS {
+        left.push(format!("{} ends of pipes", after.pipes));
     }
     if after.threads > before.threads + 2 {
         left.push(format!("threads: {} before, {} after", before.threads, after.threads));

@@ -5,7 +5,10 @@ use tokio::time::{Instant, sleep};
 /// What a process takes of the system, from `/proc` (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Footprint {
+    /// Open files and sockets, but for pipes.
     pub(crate) descriptors: usize,
+    /// Both ends of the pipes that are kept for later.
+    pub(crate) pipes: usize,
     pub(crate) threads: usize,
     pub(crate) rss_kb: usize,
 }
@@ -17,8 +20,14 @@ impl Footprint {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        // One that is closed meanwhile is not open.
+        let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let (pipes, others): (Vec<_>, Vec<_>) =
+            targets.partition(|target| target.to_string_lossy().starts_with("pipe:"));
         Self {
-            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+            descriptors: others.len(),
+            pipes: pipes.len(),
             threads: field("Threads:"),
             rss_kb: field("VmRSS:"),
         }
