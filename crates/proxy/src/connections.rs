@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use waypost_config::model::Stats;
-use waypost_net::{Network, Tag, Target};
+use waypost_net::{Flow, Network, Tag, Target};
 
 use crate::{
     AttemptRecord, Conduit,
@@ -91,6 +91,20 @@ pub struct ConnectionGuard {
     table: Connections,
     connection: Arc<Connection>,
     key: usize,
+}
+
+impl ConnectionInfo {
+    /// What a flow tells, and what its rule is called.
+    pub(crate) fn new(flow: &Flow, rule: Arc<str>) -> Self {
+        Self {
+            network: flow.network,
+            inbound: flow.inbound.clone(),
+            source: flow.source,
+            target: flow.target.clone(),
+            user: flow.user.clone(),
+            rule,
+        }
+    }
 }
 
 impl Connections {

@@ -259,14 +259,7 @@ fn enter(
     number: usize,
 ) -> (ConnectionGuard, LiveGuard) {
     let flow = dials.flow;
-    let info = ConnectionInfo {
-        network: flow.network,
-        inbound: flow.inbound.clone(),
-        source: flow.source,
-        target: flow.target.clone(),
-        user: flow.user.clone(),
-        rule,
-    };
+    let info = ConnectionInfo::new(flow, rule);
     let guard = shared.core.connections.insert(info, path(dials, number));
     (guard, shared.health().carry(dials.route.attempt(number).member))
 }

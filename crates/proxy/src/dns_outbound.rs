@@ -95,14 +95,7 @@ pub(crate) async fn serve(
     (outbound, route): (&DnsOutbound, &Route<'_>),
     rule: Arc<str>,
 ) {
-    let info = ConnectionInfo {
-        network: flow.network,
-        inbound: flow.inbound.clone(),
-        source: flow.source,
-        target: flow.target.clone(),
-        user: flow.user.clone(),
-        rule,
-    };
+    let info = ConnectionInfo::new(flow, rule);
     let path = Path {
         outbound: route.first.outbound.tag.clone(),
         chain: route.first.chain.clone(),

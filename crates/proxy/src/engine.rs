@@ -109,7 +109,11 @@ impl Proxy {
         udp_listeners.run(&proxy.core, &proxy.tasks);
         for (inbound, listeners) in bound {
             for (index, listener) in listeners.into_iter().enumerate() {
-                proxy.accept_on(index, inbound.clone(), listener)?;
+                if let Err(error) = proxy.accept_on(index, inbound.clone(), listener) {
+                    // Those that accept already must not outlive a start that failed.
+                    proxy.stop_accepting.cancel();
+                    return Err(error);
+                }
             }
         }
         Ok(proxy)

@@ -105,7 +105,8 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     let dials = Dials::new(&snapshot, &flow, &decision, &route, shared.health(), begin);
     if let Some(answering) = Answering::at(shared, route.first.outbound, &flow) {
         let live = core.health.carry(route.first.member);
-        let guard = standing.unwrap_or_else(|| core.connections.insert(info(&flow, rule), path(&dials, 0)));
+        let guard = standing
+            .unwrap_or_else(|| core.connections.insert(ConnectionInfo::new(&flow, rule), path(&dials, 0)));
         let answered = Answered { answering, guard, live, remark: Remark::new(&dials, 0) };
         return Some(Opening::Answered(Box::new(answered)));
     }
@@ -124,7 +125,7 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
                     guard.connection().set_path(path);
                     guard
                 }
-                None => core.connections.insert(info(&flow, rule), path),
+                None => core.connections.insert(ConnectionInfo::new(&flow, rule), path),
             };
             let member = route.group.is_some().then_some((attempt.member, attempt.check));
             let remark = Remark::new(&dials, number);
@@ -142,17 +143,6 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
         error = %Chain(&error), attempts = %Tried(&dials), "not carried"
     );
     None
-}
-
-fn info(flow: &Flow, rule: Arc<str>) -> ConnectionInfo {
-    ConnectionInfo {
-        network: flow.network,
-        inbound: flow.inbound.clone(),
-        source: flow.source,
-        target: flow.target.clone(),
-        user: flow.user.clone(),
-        rule,
-    }
 }
 
 /// The attempts of a route, made by opening carriers in place of streams.
