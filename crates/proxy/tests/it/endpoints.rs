@@ -320,3 +320,33 @@ async fn several_workers_share_a_port_and_serve_all_clients() {
     assert!(loads.iter().all(|load| *load >= 8), "{loads:?}");
     proxy.stop(Duration::ZERO).await;
 }
+
+#[tokio::test]
+async fn no_task_stays_behind_its_client() {
+    let echo = EchoServer::start().await;
+    let proxy = start(&json!({"inbounds": [socks_inbound()], "outbounds": [{"protocol": "freedom"}]}));
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    tokio::task::yield_now().await;
+    let before = alive();
+    let mut clients = Vec::new();
+    for n in 0..30 {
+        let mut client = TcpStream::connect(address(&proxy)).await.unwrap();
+        if n % 3 == 0 {
+            client.write_all(&[5]).await.unwrap();
+        } else {
+            assert_eq!(socks(&mut client, echo.address).await.unwrap(), 0);
+        }
+        if n % 3 == 1 {
+            client.set_zero_linger().unwrap();
+        }
+        clients.push(client);
+    }
+    assert!(alive() >= before + 30, "{} tasks for 30 clients", alive() - before);
+    drop(clients);
+    let gone = async {
+        while alive() > before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, gone).await.expect("the tasks end with their clients");
+}
