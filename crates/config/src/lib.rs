@@ -1,4 +1,4 @@
-//! Parse and validate a V2Ray configuration file.
+//! Parse and validate a configuration file of V2Ray or sing-box.
 //!
 //! [`parse`] turns the text of a file into one typed [`model::Config`], or into a list of
 //! everything that is wrong with it: every [`Diagnostic`] has a place, and most have a way out.
@@ -27,16 +27,20 @@
 #![deny(missing_docs)]
 
 mod diagnostic;
+mod dialect;
 mod duration;
+mod host;
 mod json;
 pub mod keys;
 pub mod model;
+mod names;
 mod nearest;
 mod object;
 mod options;
 mod probe_url;
 mod render;
 mod report;
+mod singbox;
 mod source;
 mod span;
 mod v2ray;

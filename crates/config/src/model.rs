@@ -5,26 +5,35 @@
 
 mod dns;
 mod endpoint;
+mod experimental;
 mod load_balance;
 mod observatory;
+mod rule;
+mod rule_set;
 mod sniffing;
 mod udp;
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use waypost_net::{Host, Networks, PortSet, Secret, Tag};
+use waypost_net::{Host, Secret, Tag};
 
 pub use self::dns::{
     AddressFilter, Dns, DnsFallback, DnsOutbound, DnsProtocol, DnsServer, DnsServerAddress, HostsAnswer,
     HostsEntry, OtherQuestions,
 };
 pub use self::endpoint::{Door, Limits, Listen, Policy, Redirect, SocketOptions, Stats};
+pub use self::experimental::{CacheFile, ClashApi, Experimental};
 pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
     OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
 };
 pub use self::observatory::{Burst, Cost, LeastLoad, Observatory};
+pub use self::rule::{
+    AttributeEntry, AttributeTest, Conditions, DomainEntry, GeositeRef, IpEntry, IpSet, IpVersion, Logical,
+    LogicalMode, Matcher, ProcessEntry, Reject, RejectMethod, ResolveFamily, ResolveOptions, RouteOptions,
+    Rule, RuleAction, RuleSetRefs, RuleTarget, SniffOptions, UserEntry,
+};
+pub use self::rule_set::{RuleSet, RuleSetFormat, RuleSetSource};
 pub use self::sniffing::{OverrideProtocol, Sniffing};
 pub use self::udp::UdpInbound;
 use crate::{Span, Spanned};
@@ -32,6 +41,8 @@ use crate::{Span, Spanned};
 /// A whole configuration, valid in itself: every tag that is named exists, no tag is given twice.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// The dialect that it was written in.
+    pub dialect: Dialect,
     /// Log settings.
     pub log: Log,
     /// Name resolution.
@@ -44,8 +55,20 @@ pub struct Config {
     pub observatories: Vec<Observatory>,
     /// Rules and balancers.
     pub routing: Routing,
+    /// What sing-box's experimental settings say.
+    pub experimental: Experimental,
     /// What traffic is counted for.
     pub stats: Stats,
+}
+
+/// The program whose configuration format a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Dialect {
+    /// V2Ray and Xray: `routing`, `outbounds[].protocol`.
+    #[default]
+    V2ray,
+    /// sing-box: `route`, `outbounds[].type`.
+    SingBox,
 }
 
 /// `log`.
@@ -221,6 +244,10 @@ pub struct Routing {
     pub rules: Vec<Rule>,
     /// `balancers`.
     pub balancers: Vec<Balancer>,
+    /// `rule_set`: what rules refer to by tag.
+    pub rule_sets: Vec<RuleSet>,
+    /// `final`: the outbound that takes what no rule matches, which exists; `None` means the first.
+    pub default: Option<Spanned<Tag>>,
 }
 
 /// `routing.domainStrategy`.
@@ -233,153 +260,6 @@ pub enum DomainStrategy {
     IpIfNonMatch,
     /// A name is looked up when the first IP condition is reached.
     IpOnDemand,
-}
-
-/// One rule.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// `ruleTag`.
-    pub tag: Option<Tag>,
-    /// Where the connection goes if every condition holds.
-    pub target: RuleTarget,
-    /// What has to hold; at least one condition is present.
-    pub conditions: Conditions,
-    /// The whole object.
-    pub span: Span,
-}
-
-/// Where a rule sends a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RuleTarget {
-    /// `outboundTag`, which exists.
-    Outbound(Spanned<Tag>),
-    /// `balancerTag`, which exists.
-    Balancer(Spanned<Tag>),
-}
-
-/// The conditions of a rule: all that are present must hold. `None` is an absent condition; an
-/// empty set or list is a condition that never holds.
-#[derive(Debug, Clone, Default)]
-pub struct Conditions {
-    /// `domain` and `domains` together.
-    pub domain: Option<Vec<Spanned<DomainEntry>>>,
-    /// `ip`.
-    pub ip: Option<Vec<Spanned<IpEntry>>>,
-    /// `sourceIP`, or `source`.
-    pub source: Option<Vec<Spanned<IpEntry>>>,
-    /// `localIP`.
-    pub local_ip: Option<Vec<Spanned<IpEntry>>>,
-    /// `port`.
-    pub port: Option<PortSet>,
-    /// `sourcePort`.
-    pub source_port: Option<PortSet>,
-    /// `localPort`.
-    pub local_port: Option<PortSet>,
-    /// `network`.
-    pub network: Option<Networks>,
-    /// `user`.
-    pub user: Option<Vec<Spanned<UserEntry>>>,
-    /// `inboundTag`.
-    pub inbound_tag: Option<Vec<Spanned<Tag>>>,
-    /// `protocol`: prefixes of the label.
-    pub protocol: Option<Vec<Box<str>>>,
-    /// `attrs`: every entry must hold.
-    pub attributes: Option<Vec<Spanned<AttributeEntry>>>,
-    /// `process`.
-    pub process: Option<Vec<Spanned<ProcessEntry>>>,
-    /// `localOS`: operating system names in lower case.
-    pub local_os: Option<Vec<Box<str>>>,
-}
-
-/// One entry of a domain list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DomainEntry {
-    /// A substring of the name, in lower case; the empty one is in every name.
-    Keyword(Box<str>),
-    /// A regular expression in Go's syntax, searched for anywhere in the name.
-    Regexp(Box<str>),
-    /// The name itself or any name below it; normalised.
-    Suffix(Box<str>),
-    /// The name itself; normalised.
-    Full(Box<str>),
-    /// A list of a geosite file.
-    List(GeositeRef),
-}
-
-/// `geosite:CODE@attr…` or `ext:FILE:CODE@attr…`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GeositeRef {
-    /// The file, `geosite.dat` unless named.
-    pub file: Box<str>,
-    /// The list, as written.
-    pub code: Box<str>,
-    /// Attributes that an entry of the list must have, all of them; in lower case.
-    pub attributes: Vec<Box<str>>,
-}
-
-/// One entry of an IP list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IpEntry {
-    /// Whether the entry holds for addresses that are *not* in the set.
-    pub inverse: bool,
-    /// The addresses.
-    pub set: IpSet,
-}
-
-/// The addresses that an IP entry names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IpSet {
-    /// One prefix, host bits cleared.
-    Net(IpNet),
-    /// A list of a geoip file: `geoip:CODE` or `ext:FILE:CODE`.
-    List {
-        /// The file, `geoip.dat` unless named.
-        file: Box<str>,
-        /// The list, as written.
-        code: Box<str>,
-    },
-}
-
-/// One entry of `user`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UserEntry {
-    /// Exactly this user.
-    Exact(Box<str>),
-    /// A regular expression in Go's syntax, searched for anywhere in the user.
-    Regexp(Box<str>),
-}
-
-/// One entry of `attrs`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttributeEntry {
-    /// The key, in lower case.
-    pub key: Box<str>,
-    /// What its value has to be. A key that the flow does not have fails every test.
-    pub test: AttributeTest,
-}
-
-/// What the value of an attribute has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttributeTest {
-    /// `attrs[k] == v`.
-    Equals(Box<str>),
-    /// `attrs[k].startswith(v)`.
-    StartsWith(Box<str>),
-    /// `attrs[k].index(v) >= 0`, or `v in attrs[k]`.
-    Contains(Box<str>),
-    /// The object form: a regular expression in Go's syntax, searched for anywhere.
-    Regexp(Box<str>),
-}
-
-/// One entry of `process`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProcessEntry {
-    /// The file name of the executable.
-    Name(Box<str>),
-    /// The absolute path of the executable.
-    Path(Box<str>),
-    /// A folder, ending with `/`, that the executable is in or below.
-    Folder(Box<str>),
 }
 
 /// One entry of `balancers`.

@@ -73,8 +73,8 @@ impl Names {
         for hit in self.index.explain(name) {
             for &id in self.index.sets().get(hit.set) {
                 let rank = match hit.kind {
-                    EntryKind::Full | EntryKind::Suffix if id % 2 == 1 => Rank::Full,
-                    EntryKind::Full | EntryKind::Suffix => Rank::Suffix {
+                    EntryKind::Full | EntryKind::Suffix | EntryKind::Below if id % 2 == 1 => Rank::Full,
+                    EntryKind::Full | EntryKind::Suffix | EntryKind::Below => Rank::Suffix {
                         missing: name.as_str().len() - hit.text.len().min(name.as_str().len()),
                     },
                     EntryKind::Keyword | EntryKind::Regexp => Rank::Other,

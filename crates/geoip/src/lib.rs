@@ -26,7 +26,7 @@ mod table;
 
 pub use build::IpIndexBuilder;
 pub use index::{IpIndex, IpRange};
-pub use private::private_prefixes;
+pub use private::{not_public_prefixes, private_prefixes};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

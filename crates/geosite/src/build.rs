@@ -5,7 +5,7 @@ use waypost_net::{DomainError, DomainName, IdSetsBuilder};
 use crate::{
     DomainIndex, go_regexp,
     keywords::KeywordsBuilder,
-    names::{NamesBuilder, TooLarge},
+    names::{NamesBuilder, Scope, TooLarge},
     regexps::RegexpsBuilder,
 };
 
@@ -45,7 +45,7 @@ impl<'a> DomainIndexBuilder<'a> {
     ///
     /// If it is not a domain name.
     pub fn full(&mut self, name: &'a str, id: u32) -> Result<(), DomainError> {
-        self.names.push(normalise(name)?, id, true);
+        self.names.push(normalise(name)?, id, Scope::Full);
         Ok(())
     }
 
@@ -55,7 +55,17 @@ impl<'a> DomainIndexBuilder<'a> {
     ///
     /// If it is not a domain name.
     pub fn suffix(&mut self, name: &'a str, id: u32) -> Result<(), DomainError> {
-        self.names.push(normalise(name)?, id, false);
+        self.names.push(normalise(name)?, id, Scope::Suffix);
+        Ok(())
+    }
+
+    /// Puts every name below `name`, but not `name` itself, under `id`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a domain name.
+    pub fn below(&mut self, name: &'a str, id: u32) -> Result<(), DomainError> {
+        self.names.push(normalise(name)?, id, Scope::Below);
         Ok(())
     }
 

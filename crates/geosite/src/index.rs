@@ -20,6 +20,8 @@ pub enum EntryKind {
     Full,
     /// The name itself or any name below it.
     Suffix,
+    /// Any name below the name, but not the name itself.
+    Below,
     /// A substring of the name.
     Keyword,
     /// A regular expression in Go's syntax, searched for anywhere in the name.
@@ -33,6 +35,7 @@ impl EntryKind {
         match self {
             Self::Full => "full",
             Self::Suffix => "domain",
+            Self::Below => "below",
             Self::Keyword => "keyword",
             Self::Regexp => "regexp",
         }
@@ -43,7 +46,8 @@ impl EntryKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit<'a> {
     /// What kind of entry it is. An entry that is the whole name is reported as full, although some
-    /// lists may have it as a suffix.
+    /// lists may have it as a suffix; one that is part of it as a suffix, although some lists may have
+    /// only the names below it.
     pub kind: EntryKind,
     /// The entry: a normalised name, a keyword in lower case, or an expression as written.
     pub text: &'a str,
@@ -130,6 +134,7 @@ mod tests {
             match kind {
                 EntryKind::Full => builder.full(text, *id).unwrap(),
                 EntryKind::Suffix => builder.suffix(text, *id).unwrap(),
+                EntryKind::Below => builder.below(text, *id).unwrap(),
                 EntryKind::Keyword => builder.keyword(text, *id),
                 EntryKind::Regexp => builder.regexp(text, *id).unwrap(),
             }
@@ -143,6 +148,7 @@ mod tests {
             EntryKind::Suffix => {
                 name.strip_suffix(text.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
+            EntryKind::Below => name.strip_suffix(text.as_str()).is_some_and(|rest| rest.ends_with('.')),
             EntryKind::Keyword => name.contains(text.as_str()),
             EntryKind::Regexp => regex::Regex::new(text).unwrap().is_match(name),
         };
@@ -201,6 +207,7 @@ mod tests {
             prop_oneof![
                 (Just(EntryKind::Full), name),
                 (Just(EntryKind::Suffix), name),
+                (Just(EntryKind::Below), name),
                 (Just(EntryKind::Keyword), "[ab.]{0,3}"),
                 (Just(EntryKind::Regexp), r"(\^)?[ab]{1,2}(\\\.)?[ab]?(\$)?"),
             ],

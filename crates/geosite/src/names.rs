@@ -131,9 +131,19 @@ pub(crate) struct NamesBuilder<'a> {
 struct Entry<'a> {
     hash: SuffixHash,
     name: Cow<'a, str>,
-    /// The id, and whether only the name itself counts.
     id: u32,
-    full: bool,
+    scope: Scope,
+}
+
+/// What an entry of the table stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The name itself.
+    Full,
+    /// The name itself and the names below it.
+    Suffix,
+    /// The names below it.
+    Below,
 }
 
 /// The table would outgrow its 32-bit offsets or its 24-bit pair numbers.
@@ -142,8 +152,8 @@ pub(crate) struct TooLarge;
 
 impl<'a> NamesBuilder<'a> {
     /// `name` is normalised, so that it is not empty and has at most 253 bytes.
-    pub(crate) fn push(&mut self, name: Cow<'a, str>, id: u32, full: bool) {
-        self.entries.push(Entry { hash: SuffixHash::of(&name), name, id, full });
+    pub(crate) fn push(&mut self, name: Cow<'a, str>, id: u32, scope: Scope) {
+        self.entries.push(Entry { hash: SuffixHash::of(&name), name, id, scope });
     }
 
     pub(crate) fn build(mut self, sets: &mut IdSetsBuilder) -> Result<Names, TooLarge> {
@@ -160,10 +170,10 @@ impl<'a> NamesBuilder<'a> {
         for chunk in self.entries.chunk_by(same) {
             let Some(first) = chunk.first() else { continue };
             suffix.clear();
-            suffix.extend(chunk.iter().filter(|entry| !entry.full).map(|entry| entry.id));
+            suffix.extend(chunk.iter().filter(|entry| entry.scope != Scope::Full).map(|entry| entry.id));
             suffix.dedup();
             whole.clear();
-            whole.extend(chunk.iter().map(|entry| entry.id));
+            whole.extend(chunk.iter().filter(|entry| entry.scope != Scope::Below).map(|entry| entry.id));
             whole.dedup();
             let pair = pairs.intern(Pair { suffix: sets.intern(&suffix), whole: sets.intern(&whole) });
             let key = first.hash.slot_key();

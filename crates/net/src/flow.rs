@@ -1,4 +1,8 @@
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use crate::{DomainName, Network, Tag, Target};
 
@@ -15,12 +19,19 @@ pub struct Flow {
     pub local: Option<SocketAddr>,
     /// Where the client wants to go.
     pub target: Target,
+    /// The addresses of the target's name, if a rule had it resolved: IP conditions look at them, and
+    /// they are dialled in its place. Empty otherwise.
+    pub addresses: Vec<IpAddr>,
     /// The inbound that accepted the connection.
     pub inbound: Option<Tag>,
     /// The user that authenticated, by e-mail or login name.
     pub user: Option<Arc<str>>,
     /// The label of the recognised protocol: `http1`, `http/1.1`, `tls`, `quic`, `bittorrent` and so on.
     pub protocol: Option<Cow<'static, str>>,
+    /// The recognised program of the client.
+    pub client: Option<Cow<'static, str>>,
+    /// The mode that the user has chosen, such as `Rule` or `Global` (Clash).
+    pub mode: Option<Arc<str>>,
     /// A recognised name that domain conditions see in place of the target's and that nobody dials.
     pub route_domain: Option<DomainName>,
     /// HTTP attributes: `:method`, `:path` and header names in lower case.
@@ -41,9 +52,12 @@ impl Flow {
             source: None,
             local: None,
             target,
+            addresses: Vec::new(),
             inbound: None,
             user: None,
             protocol: None,
+            client: None,
+            mode: None,
             route_domain: None,
             attributes: Attributes::default(),
             rule_set: None,

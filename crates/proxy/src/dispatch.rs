@@ -11,7 +11,7 @@ use tokio::{
 use tracing::{Level, debug};
 use waypost_balance::PlanError;
 use waypost_net::{Flow, Tag};
-use waypost_router::{Decision, Question, Step};
+use waypost_router::{Decision, Effect, Question, Step};
 use waypost_wire::DialFailure;
 
 use crate::{
@@ -70,7 +70,7 @@ pub(crate) async fn establish(
 ) -> Option<Standing> {
     let mut rounds = 0;
     let (decision, begin, rule, route) = loop {
-        let decision = decide(shared.snapshot, &flow).await;
+        let decision = decide(shared.snapshot, &mut flow).await;
         let begin = Instant::now();
         let rule = shared.snapshot.rule_label(&decision);
         let failure = match route(shared, &decision, &mut flow).await {
@@ -107,11 +107,15 @@ pub(crate) async fn establish(
 }
 
 /// Runs a decision to its end, finding out what it asks for.
-pub(crate) async fn decide<'s>(snapshot: &'s Snapshot, flow: &Flow) -> Decision<'s> {
+pub(crate) async fn decide<'s>(snapshot: &'s Snapshot, flow: &mut Flow) -> Decision<'s> {
     let mut step = snapshot.router().route(flow);
     loop {
         step = match step {
             Step::Decided(decision) => return decision,
+            Step::Perform(performing) => {
+                perform(performing.effect(), flow);
+                performing.done(flow)
+            }
             Step::Ask(pending) => match pending.question().clone() {
                 // A look-up must not wait for another one.
                 Question::Addresses(_) if flow.is_own_query => pending.with_addresses(flow, Vec::new()),
@@ -141,6 +145,20 @@ pub(crate) async fn decide<'s>(snapshot: &'s Snapshot, flow: &Flow) -> Decision<
                 }
             },
         };
+    }
+}
+
+/// Does what a rule wants before the next one is tried.
+pub(crate) fn perform(effect: &Effect, flow: &mut Flow) {
+    match effect {
+        Effect::Options(options) => {
+            if let Some(host) = &options.host {
+                flow.target.host = host.clone();
+                flow.addresses.clear();
+            }
+            flow.target.port = options.port.unwrap_or(flow.target.port);
+        }
+        Effect::Sniff(_) | Effect::Resolve(_) => {}
     }
 }
 
@@ -386,7 +404,8 @@ impl fmt::Display for Tried<'_> {
 fn no_route_failure(error: &NoRoute) -> DialFailure {
     match error {
         NoRoute::Plan(_) => DialFailure::Unavailable,
-        NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
+        NoRoute::Rejected(_) => DialFailure::NotAllowed,
+        NoRoute::HijackedDns | NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
     }
 }
 

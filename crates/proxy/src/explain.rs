@@ -14,6 +14,7 @@ use waypost_router::{Answer, ConditionTrace, Explanation, Pass, Question, RuleTr
 use crate::{
     Proxy, StartError,
     chain::Chain,
+    dispatch::perform,
     pools::View,
     snapshot::rule_label,
     snapshot::{NoRoute, Route, Snapshot, WayOut, Why},
@@ -122,16 +123,23 @@ pub fn explain(
     rng: &mut impl Rng,
 ) -> Explained {
     let mut lookups = Vec::new();
-    let (decision, explanation) = snapshot.router().explain(flow, |question| match question {
-        Question::Addresses(name) => {
-            let result = resolve(name);
-            let addresses = result.clone().unwrap_or_default();
-            lookups.push(Lookup { name: name.clone(), result });
-            Answer::Addresses(addresses)
-        }
-        Question::Process => Answer::Process(None),
-    });
     let mut flow = flow.clone();
+    let (decision, explanation) = snapshot.router().explain(
+        &flow.clone(),
+        |question| match question {
+            Question::Addresses(name) => {
+                let result = resolve(name);
+                let addresses = result.clone().unwrap_or_default();
+                lookups.push(Lookup { name: name.clone(), result });
+                Answer::Addresses(addresses)
+            }
+            Question::Process => Answer::Process(None),
+        },
+        |effect, changed| {
+            perform(effect, changed);
+            flow = changed.clone();
+        },
+    );
     flow.rule_set = snapshot.router().rule_set(&decision, &flow).map(Into::into);
     let view = snapshot.pools().first_view(tokio::time::Instant::now().into_std());
     let way = snapshot.way_out(&decision);

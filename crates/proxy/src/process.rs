@@ -27,7 +27,7 @@ pub(crate) fn find_process(source: SocketAddr, local: SocketAddr) -> Option<Proc
             .any(|descriptor| fs::metadata(descriptor.path()).is_ok_and(|metadata| metadata.ino() == inode));
         if owns {
             let path = fs::read_link(process.path().join("exe")).ok()?;
-            return Some(Process { path: path.to_str()?.into() });
+            return Some(Process { path: Some(path.to_str()?.into()), ..Process::default() });
         }
     }
     None
@@ -82,7 +82,7 @@ mod tests {
             let client = TcpStream::connect(local).unwrap();
             let (_accepted, source) = listener.accept().unwrap();
             let process = find_process(source, local).expect("the client is this process");
-            assert_eq!(*process.path, *std::env::current_exe().unwrap().to_str().unwrap());
+            assert_eq!(process.path.as_deref(), std::env::current_exe().unwrap().to_str());
             drop(client);
         }
     }

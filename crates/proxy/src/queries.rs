@@ -54,7 +54,7 @@ impl QueryNetwork {
         let core = self.core()?;
         let snapshot = core.snapshot.load_full();
         let mut flow = query_flow(to, tag);
-        let decision = decide(&snapshot, &flow).await;
+        let decision = decide(&snapshot, &mut flow).await;
         let shared = Shared { core: &core, snapshot: &snapshot };
         let is_direct = match route(shared, &decision, &mut flow).await {
             // Of several outbounds another may have to step in, which datagrams do not show.

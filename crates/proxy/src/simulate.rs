@@ -43,7 +43,9 @@ pub fn simulate(snapshot: Snapshot, tag: &str, text: &str, seed: u64) -> Result<
 }
 
 fn model(snapshot: Snapshot, tag: &str) -> Result<Model, SimulateError> {
-    let (outbounds, pools) = snapshot.into_outbounds_and_pools();
+    let Some((outbounds, pools)) = snapshot.into_outbounds_and_pools() else {
+        return Err(SimulateError::NoGroup { tag: tag.into(), groups: Vec::new() });
+    };
     let found = pools.iter().find(|(_, group, _)| group.tag().as_str() == tag);
     let Some((id, _, settings)) = found else {
         let groups = pools.iter().map(|(_, group, _)| group.tag().clone()).collect();

@@ -7,7 +7,7 @@ use waypost_balance::{Context, Group, GroupId, HashedKey, PlanError, Reason, Tie
 use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
 use waypost_net::{Flow, Tag};
-use waypost_router::{Decision, Router, Rule, Way};
+use waypost_router::{Decision, Reject, Router, Rule, Way};
 
 use crate::{
     Dialer, Path,
@@ -21,6 +21,15 @@ use crate::{
 #[derive(Debug)]
 pub struct Snapshot {
     router: Router,
+    /// What each rule is called in logs, by its index, and what no rule is called.
+    labels: Box<[Arc<str>]>,
+    no_rule: Arc<str>,
+    rest: Arc<Rest>,
+}
+
+/// What stays as it is when only rule sets change.
+#[derive(Debug)]
+struct Rest {
     outbounds: Box<[Outbound]>,
     by_tag: HashMap<Tag, WayOut>,
     /// Balancers have names of their own: one may be called like an outbound.
@@ -33,9 +42,6 @@ pub struct Snapshot {
     bootstrap: Resolver,
     queries: Arc<QueryNetwork>,
     family: Family,
-    /// What each rule is called in logs, by its index, and what no rule is called.
-    labels: Box<[Arc<str>]>,
-    no_rule: Arc<str>,
     /// What the inbounds sniff by, in the order of the file.
     sniffing: Box<[Option<Arc<Sniffing>>]>,
 }
@@ -149,6 +155,12 @@ pub enum NoRoute {
         /// The tag.
         tag: Tag,
     },
+    /// The rule rejects it.
+    #[error("rejected by the rule")]
+    Rejected(Reject),
+    /// It is a question to a DNS server, which is answered here.
+    #[error("a question to a DNS server")]
+    HijackedDns,
     /// There is no outbound at all. A checked configuration has one.
     #[error("there is no outbound")]
     NoOutbound,
@@ -180,11 +192,7 @@ impl Snapshot {
         };
         let by_tag = leaves.chain(groups(false)).collect();
         let balancers = groups(true).collect();
-        let labels = router.rules().iter().map(|rule| rule_label(rule).into()).collect();
-        Self {
-            labels,
-            no_rule: "none".into(),
-            router,
+        let rest = Rest {
             outbounds: outbounds.into(),
             by_tag,
             balancers,
@@ -195,7 +203,19 @@ impl Snapshot {
             queries,
             family,
             sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
-        }
+        };
+        Self::with_rest(router, Arc::new(rest))
+    }
+
+    /// The same with other rules, for rule sets that have changed.
+    #[must_use]
+    pub fn with_router(&self, router: Router) -> Self {
+        Self::with_rest(router, self.rest.clone())
+    }
+
+    fn with_rest(router: Router, rest: Arc<Rest>) -> Self {
+        let labels = router.rules().iter().map(|rule| rule_label(rule).into()).collect();
+        Self { labels, no_rule: "none".into(), router, rest }
     }
 
     /// The rules.
@@ -207,42 +227,43 @@ impl Snapshot {
     /// The outbounds that dial, in the order of the file.
     #[must_use]
     pub fn outbounds(&self) -> &[Outbound] {
-        &self.outbounds
+        &self.rest.outbounds
     }
 
     pub(crate) fn pools(&self) -> &Pools {
-        &self.pools
+        &self.rest.pools
     }
 
-    pub(crate) fn into_outbounds_and_pools(self) -> (Box<[Outbound]>, Pools) {
-        (self.outbounds, self.pools)
+    /// `None` if something else was made of it.
+    pub(crate) fn into_outbounds_and_pools(self) -> Option<(Box<[Outbound]>, Pools)> {
+        Arc::into_inner(self.rest).map(|rest| (rest.outbounds, rest.pools))
     }
 
     /// Resolves names, for rules and for outbounds.
     #[must_use]
     pub fn resolver(&self) -> &Resolver {
-        &self.resolver
+        &self.rest.resolver
     }
 
     /// What resolves names on the way of a flow. For a query to a DNS server that is not the servers.
     pub(crate) fn resolver_for(&self, flow: &Flow) -> &Resolver {
-        if flow.is_own_query { &self.bootstrap } else { &self.resolver }
+        if flow.is_own_query { &self.rest.bootstrap } else { &self.rest.resolver }
     }
 
     /// What the queries of the resolver travel in.
     pub(crate) fn queries(&self) -> &Arc<QueryNetwork> {
-        &self.queries
+        &self.rest.queries
     }
 
     /// The families that look-ups for rules ask for.
     #[must_use]
     pub fn family(&self) -> Family {
-        self.family
+        self.rest.family
     }
 
     /// What the inbound of this number sniffs by; `None` if it does not.
     pub(crate) fn sniffing(&self, inbound: usize) -> Option<Arc<Sniffing>> {
-        self.sniffing.get(inbound)?.clone()
+        self.rest.sniffing.get(inbound)?.clone()
     }
 
     /// What the rule of a decision is called in logs.
@@ -254,11 +275,14 @@ impl Snapshot {
     /// Where a decision leads, and why.
     pub(crate) fn way_out(&self, decision: &Decision<'_>) -> Result<(WayOut, Why), NoRoute> {
         let Some(rule) = decision.rule else {
-            return Ok((self.default.ok_or(NoRoute::NoOutbound)?, Why::Default));
+            return Ok((self.rest.default.ok_or(NoRoute::NoOutbound)?, Why::Default));
         };
         let (tag, found) = match rule.way() {
-            Way::Outbound(tag) => (tag, self.by_tag.get(tag)),
-            Way::Balancer(tag) => (tag, self.balancers.get(tag)),
+            Some(Way::Outbound(tag)) => (tag, self.rest.by_tag.get(tag)),
+            Some(Way::Balancer(tag)) => (tag, self.rest.balancers.get(tag)),
+            Some(Way::Reject(reject)) => return Err(NoRoute::Rejected(*reject)),
+            Some(Way::HijackDns) => return Err(NoRoute::HijackedDns),
+            None => return Err(NoRoute::NoOutbound),
         };
         Ok((*found.ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })?, Why::Rule))
     }
@@ -267,7 +291,7 @@ impl Snapshot {
     pub(crate) fn group(&self, way: WayOut) -> Option<(GroupId, &Group, &PoolSettings)> {
         match way {
             WayOut::Outbound(_) => None,
-            WayOut::Group(id) => self.pools.group(id).map(|(group, settings)| (id, group, settings)),
+            WayOut::Group(id) => self.rest.pools.group(id).map(|(group, settings)| (id, group, settings)),
         }
     }
 
@@ -282,7 +306,7 @@ impl Snapshot {
         flow: &Flow,
         rng: &mut impl Rng,
     ) -> Result<Route<'_>, NoRoute> {
-        let view = self.pools.first_view(tokio::time::Instant::now().into_std());
+        let view = self.rest.pools.first_view(tokio::time::Instant::now().into_std());
         self.route_in(&view, self.way_out(decision)?, flow, &|_| 0, rng)
     }
 
@@ -302,18 +326,19 @@ impl Snapshot {
         let id = match way {
             WayOut::Group(id) => id,
             WayOut::Outbound(index) => {
-                let outbound = self.outbounds.get(index).ok_or(NoRoute::NoOutbound)?;
-                let member = self.pools.member(index).ok_or(NoRoute::NoOutbound)?;
+                let outbound = self.rest.outbounds.get(index).ok_or(NoRoute::NoOutbound)?;
+                let member = self.rest.pools.member(index).ok_or(NoRoute::NoOutbound)?;
                 let first = RouteAttempt { outbound, member, check: None, chain: Vec::new(), why };
                 return Ok(Route { group: None, first, others: Vec::new() });
             }
         };
-        let (group, settings) = self.pools.group(id).ok_or(NoRoute::NoOutbound)?;
-        let plan = self.pools.groups.plan(id, Context { standings: &view.standings, flow, load }, rng)?;
-        let name = |id: &GroupId| self.pools.groups.get(*id).map(|group| group.tag().clone());
+        let (group, settings) = self.rest.pools.group(id).ok_or(NoRoute::NoOutbound)?;
+        let plan =
+            self.rest.pools.groups.plan(id, Context { standings: &view.standings, flow, load }, rng)?;
+        let name = |id: &GroupId| self.rest.pools.groups.get(*id).map(|group| group.tag().clone());
         let mut attempts = plan.attempts.into_iter().filter_map(|attempt| {
             Some(RouteAttempt {
-                outbound: self.outbounds.get(attempt.member.index())?,
+                outbound: self.rest.outbounds.get(attempt.member.index())?,
                 member: attempt.member,
                 check: attempt.check,
                 chain: std::iter::once(&id).chain(&attempt.via).filter_map(name).collect(),

@@ -74,7 +74,7 @@ impl Sniffing {
     fn is_excluded(&self, flow: &Flow) -> bool {
         match self.excluded.as_ref().map(|excluded| excluded.route(flow)) {
             Some(Step::Decided(decision)) => decision.rule.is_some(),
-            Some(Step::Ask(_)) | None => false,
+            Some(Step::Ask(_) | Step::Perform(_)) | None => false,
         }
     }
 }

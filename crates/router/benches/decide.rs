@@ -15,7 +15,9 @@ use criterion::{BatchSize, Criterion};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use waypost_geodata::{CountryMmdb, DomainKind, GeositeFile};
 use waypost_net::{DomainName, Flow, Host, Network, Tag, Target};
-use waypost_router::{Conditions, DomainList, EntryKind, IpList, Router, RuleSpec, Step, Strategy, Way};
+use waypost_router::{
+    Conditions, DomainList, EntryKind, IpList, Router, RouterSpec, RuleSpec, Step, Strategy, Way,
+};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -132,7 +134,7 @@ fn matches(router: &Router, hosts: &[Host]) -> usize {
 fn decided(router: &Router, flow: &Flow) -> bool {
     match router.route(flow) {
         Step::Decided(decision) => decision.rule.is_some(),
-        Step::Ask(_) => unreachable!("AsIs never asks"),
+        Step::Ask(_) | Step::Perform(_) => unreachable!("AsIs never asks"),
     }
 }
 
@@ -152,11 +154,12 @@ fn site_router(file: &GeositeFile, codes: &[&str]) -> Router {
         let list = DomainList { label: Some((*code).into()), entries: entries.collect() };
         rule(code, Conditions { domain: Some(vec![list]), ..Conditions::default() })
     });
-    Router::new(Strategy::AsIs, rules.collect()).expect("sound rules")
+    Router::new(RouterSpec { strategy: Strategy::AsIs, rules: rules.collect(), ..RouterSpec::default() })
+        .expect("sound rules")
 }
 
 fn rule<'a>(tag: &str, conditions: Conditions<'a>) -> RuleSpec<'a> {
-    RuleSpec { tag: None, line: 0, way: Way::Outbound(Tag::from(tag)), conditions }
+    RuleSpec { tag: None, line: 0, action: Way::Outbound(Tag::from(tag)).into(), matcher: conditions.into() }
 }
 
 fn distinct_keys(file: &GeositeFile) -> usize {
@@ -189,7 +192,9 @@ fn addresses(criterion: &mut Criterion) {
         };
         rule(code, Conditions { ip: Some(vec![list]), ..Conditions::default() })
     });
-    let router = Router::new(Strategy::AsIs, rules.collect()).expect("sound rules");
+    let router =
+        Router::new(RouterSpec { strategy: Strategy::AsIs, rules: rules.collect(), ..RouterSpec::default() })
+            .expect("sound rules");
     println!("ip: {} countries, {count} prefixes, index {} bytes", codes.len(), router.index_bytes());
 
     let mut rng = StdRng::seed_from_u64(2);

@@ -1,25 +1,27 @@
 //! From specifications to a router.
 
+use std::fmt;
+
 use regex::Regex;
-use waypost_geoip::{IpIndex, IpIndexBuilder};
-use waypost_geosite::{DomainIndexBuilder, EntryKind, go_regexp};
-use waypost_net::DomainError;
+use waypost_geosite::go_regexp;
+use waypost_net::{DomainError, Tag};
 
 use crate::{
-    AttributeCondition, AttributeTest, Conditions, DomainList, IpList, Router, Rule, RuleSpec, Strategy,
-    UserPattern,
+    AttributeCondition, AttributeTest, Conditions, DomainList, IpList, Logical, Matcher, ProcessPattern,
+    Router, RouterSpec, Rule, RuleSetSpec, RuleSpec, UserPattern,
     bits::{Bits, words_for},
-    condition::{AttributeRule, FlowCondition, UserTest, ValueTest},
-    index::{DomainRules, IpRules, ListInfo},
+    collect::{Collector, End, Indexes, Owner, Present},
+    condition::{AttributeRule, FlowCondition, ProcessTest, UserTest, ValueTest},
     rule::{ListConditions, ListLabels},
+    tree::{Inverse, Items, Node, NodeSets, RuleSet},
 };
 
 /// Something in the rules that cannot be compiled, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {}: {field}: {problem}", .rule + 1)]
+#[error("{place}: {field}: {problem}")]
 pub struct BuildError {
-    /// The position of the rule, from 0.
-    pub rule: usize,
+    /// Where the conditions stand.
+    pub place: Place,
     /// The condition.
     pub field: &'static str,
     /// The position of the list within the condition, from 0; 0 where there are no lists.
@@ -28,6 +30,27 @@ pub struct BuildError {
     pub entry: usize,
     /// What is wrong with it.
     pub problem: Problem,
+}
+
+/// Where some conditions stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The position of the rule set, from 0; `None` for the rules themselves.
+    pub set: Option<usize>,
+    /// The position of the rule, from 0.
+    pub rule: usize,
+    /// The position of the [`Conditions`] among those of the rule, from 0, in the order in which they
+    /// are written.
+    pub part: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(set) = self.set {
+            write!(f, "rule set {}: ", set + 1)?;
+        }
+        write!(f, "rule {}", self.rule + 1)
+    }
 }
 
 /// What is wrong with an entry.
@@ -55,141 +78,334 @@ pub enum Problem {
     Index(#[from] waypost_geosite::BuildError),
 }
 
-/// Upper bound of one compiled `user` or `attrs` expression.
+/// Upper bound of one compiled `user`, `attrs` or process expression.
 const REGEXP_SIZE_LIMIT_BYTES: usize = 1 << 20;
 
 impl Router {
-    /// Compiles `rules`.
+    /// Compiles rules and the rule sets that they name.
     ///
     /// # Errors
     ///
     /// Every entry that cannot be compiled, not only the first one.
-    pub fn new(strategy: Strategy, rules: Vec<RuleSpec<'_>>) -> Result<Self, Vec<BuildError>> {
+    pub fn new(spec: RouterSpec<'_>) -> Result<Self, Vec<BuildError>> {
+        let RouterSpec { strategy, words: naming, rules, rule_sets } = spec;
         let words = words_for(rules.len());
-        let mut errors = Vec::new();
-        let domain = domain_rules(&rules, words, &mut errors);
-        let ip = ip_rules(&rules, words, |conditions| conditions.ip.as_deref());
-        let source = ip_rules(&rules, words, |conditions| conditions.source.as_deref());
-        let local = ip_rules(&rules, words, |conditions| conditions.local_ip.as_deref());
-        let rules =
-            rules.into_iter().enumerate().map(|(index, spec)| rule(index, spec, &mut errors)).collect();
-        match domain {
-            Some(domain) if errors.is_empty() => {
-                let (no_rule, every_rule) = (vec![0; words].into(), vec![u64::MAX; words].into());
-                Ok(Self { strategy, rules, domain, ip, source, local, no_rule, every_rule })
-            }
-            Some(_) | None => Err(errors),
-        }
+        let uses = Uses::of(&rules, &rule_sets);
+        let tags = rule_sets.iter().map(|set| set.tag.clone()).collect();
+        let mut builder = Builder { uses: &uses, tags, collector: Collector::default() };
+        let sets =
+            rule_sets.into_iter().enumerate().map(|(index, set)| builder.rule_set(index, set)).collect();
+        let rules: Box<[Rule]> =
+            rules.into_iter().enumerate().map(|(index, rule)| builder.rule(index, rule)).collect();
+        let present = |on: fn(&ListConditions) -> bool| {
+            let mut bits = Bits::none(words);
+            rules.iter().filter(|rule| on(&rule.on)).for_each(|rule| bits.insert(rule.index));
+            bits
+        };
+        let either = present(|on| on.either).as_slice().into();
+        let present = Present {
+            domain: present(|on| on.domain),
+            ip: present(|on| on.ip),
+            source: present(|on| on.source),
+            local: present(|on| on.local),
+        };
+        let Indexes { domain, ip, source, local } = builder.collector.finish(words, &present)?;
+        let (no_rule, every_rule) = (vec![0; words].into(), vec![u64::MAX; words].into());
+        Ok(Self { strategy, naming, rules, sets, domain, ip, source, local, either, no_rule, every_rule })
     }
 }
 
-fn domain_rules(rules: &[RuleSpec<'_>], words: usize, errors: &mut Vec<BuildError>) -> Option<DomainRules> {
-    let (mut builder, mut lists, mut present) =
-        (DomainIndexBuilder::default(), Vec::new(), Bits::none(words));
-    for (rule, spec) in rules.iter().enumerate() {
-        let Some(domain) = &spec.conditions.domain else { continue };
-        present.insert(rule);
-        for (position, list) in domain.iter().enumerate() {
-            let id = u32::try_from(lists.len()).unwrap_or(u32::MAX);
-            lists.push(ListInfo { rule, inverse: false, label: list.label.as_deref().map(Into::into) });
-            for (entry, &(kind, text)) in list.entries.iter().enumerate() {
-                if let Err(problem) = insert(&mut builder, kind, text, id) {
-                    errors.push(BuildError { rule, field: "domain", list: position, entry, problem });
+/// How rules use rule sets.
+struct Uses {
+    /// By the place of a rule: whether all that it wants is said by its own fields and the lists of its
+    /// sets.
+    plain: Vec<bool>,
+    /// By the place of a set.
+    sets: Vec<SetUse>,
+}
+
+#[derive(Default)]
+struct SetUse {
+    /// The plain rules that name it.
+    plain_rules: Vec<usize>,
+    used: bool,
+    /// Whether its lists of target addresses are compared with those of clients as well.
+    as_source: bool,
+}
+
+impl Uses {
+    fn of(rules: &[RuleSpec<'_>], sets: &[RuleSetSpec<'_>]) -> Self {
+        let only_lists: Vec<bool> = sets.iter().map(has_only_lists).collect();
+        let is_plain = |rule: &RuleSpec<'_>| match &rule.matcher {
+            Matcher::Logical(_) => false,
+            Matcher::One(conditions) if conditions.invert => false,
+            Matcher::One(conditions) => conditions.rule_sets.as_ref().is_none_or(|named| {
+                let only_lists = |&set: &usize| only_lists.get(set).copied().unwrap_or(false);
+                conditions.either
+                    && !named.match_source
+                    && !named.sets.is_empty()
+                    && named.sets.iter().all(only_lists)
+            }),
+        };
+        let plain: Vec<bool> = rules.iter().map(is_plain).collect();
+        let mut uses = Self { plain, sets: sets.iter().map(|_| SetUse::default()).collect() };
+        for (index, rule) in rules.iter().enumerate() {
+            uses.note(index, &rule.matcher);
+        }
+        uses
+    }
+
+    fn note(&mut self, rule: usize, matcher: &Matcher<'_>) {
+        match matcher {
+            Matcher::Logical(logical) => logical.matchers.iter().for_each(|matcher| self.note(rule, matcher)),
+            Matcher::One(conditions) => {
+                let Some(named) = &conditions.rule_sets else { return };
+                let plain = self.plain.get(rule).copied().unwrap_or(false);
+                for &set in &named.sets {
+                    let Some(noted) = self.sets.get_mut(set) else { continue };
+                    noted.used = true;
+                    noted.as_source |= named.match_source;
+                    if plain && noted.plain_rules.last() != Some(&rule) {
+                        noted.plain_rules.push(rule);
+                    }
                 }
             }
         }
     }
-    match builder.build() {
-        Ok(index) => Some(DomainRules::new(index, lists, words, &present)),
-        Err(error) => {
-            errors.push(BuildError {
-                rule: 0,
-                field: "domain",
-                list: 0,
-                entry: 0,
-                problem: Problem::Index(error),
-            });
-            None
+}
+
+/// Whether one of the set's lists of names and addresses having the target is all that it wants.
+fn has_only_lists(set: &RuleSetSpec<'_>) -> bool {
+    let only_lists = |matcher: &Matcher<'_>| match matcher {
+        Matcher::Logical(_) => false,
+        Matcher::One(conditions) => {
+            let Conditions { domain, ip, either, .. } = &**conditions;
+            let lists = domain.is_some() || ip.is_some();
+            let no_inverse = ip.iter().flatten().all(|list| !list.inverse);
+            let one_is_enough = *either || domain.is_none() || ip.is_none();
+            lists && no_inverse && one_is_enough && conditions.has_only_lists()
         }
+    };
+    !set.rules.is_empty() && set.rules.iter().all(only_lists)
+}
+
+impl Conditions<'_> {
+    /// Whether conditions on the target's name and address are all there are.
+    fn has_only_lists(&self) -> bool {
+        let Self {
+            domain: _,
+            ip: _,
+            source: None,
+            local_ip: None,
+            port: None,
+            source_port: None,
+            local_port: None,
+            network: None,
+            user: None,
+            inbound: None,
+            protocol: None,
+            attributes: None,
+            process,
+            operating_system: None,
+            ip_version: None,
+            mode: None,
+            client: None,
+            rule_sets: None,
+            either: _,
+            invert: false,
+        } = self
+        else {
+            return false;
+        };
+        process.is_empty()
     }
 }
 
-fn insert<'a>(
-    builder: &mut DomainIndexBuilder<'a>,
-    kind: EntryKind,
-    text: &'a str,
-    id: u32,
-) -> Result<(), Problem> {
-    let name = |error| Problem::Name { name: text.into(), error };
-    match kind {
-        EntryKind::Full => builder.full(text, id).map_err(name),
-        EntryKind::Suffix => builder.suffix(text, id).map_err(name),
-        EntryKind::Keyword => {
-            builder.keyword(text, id);
-            Ok(())
-        }
-        EntryKind::Regexp => {
-            builder.regexp(text, id).map_err(|error| Problem::Regexp { expression: text.into(), error })
-        }
-    }
+struct Builder<'u, 'a> {
+    uses: &'u Uses,
+    /// Of the rule sets.
+    tags: Vec<Tag>,
+    collector: Collector<'a>,
 }
 
-fn ip_rules<'s>(
-    rules: &'s [RuleSpec<'_>],
-    words: usize,
-    lists_of: impl Fn(&'s Conditions<'s>) -> Option<&'s [IpList<'s>]>,
-) -> IpRules {
-    let (mut builder, mut infos, mut present) = (IpIndexBuilder::default(), Vec::new(), Bits::none(words));
-    for (rule, spec) in rules.iter().enumerate() {
-        let Some(lists) = lists_of(&spec.conditions) else { continue };
-        present.insert(rule);
-        for list in lists {
-            let id = u32::try_from(infos.len()).unwrap_or(u32::MAX);
-            infos.push(ListInfo {
-                rule,
-                inverse: list.inverse,
-                label: list.label.as_deref().map(Into::into),
-            });
-            for &net in list.prefixes.iter() {
-                builder.insert(net, id);
+impl<'a> Builder<'_, 'a> {
+    fn rule_set(&mut self, index: usize, set: RuleSetSpec<'a>) -> RuleSet {
+        let RuleSetSpec { tag, rules } = set;
+        let unused = SetUse::default();
+        let uses = self.uses.sets.get(index).unwrap_or(&unused);
+        if !uses.used {
+            return RuleSet { tag, nodes: Box::default() };
+        }
+        let context =
+            NodeContext { plain_rules: &uses.plain_rules, label: Some(&tag), as_source: uses.as_source };
+        let mut nodes = Vec::with_capacity(rules.len());
+        for (rule, matcher) in rules.into_iter().enumerate() {
+            let mut place = Place { set: Some(index), rule, part: 0 };
+            nodes.push(self.node(matcher, &mut place, context));
+        }
+        RuleSet { tag, nodes: nodes.into() }
+    }
+
+    fn rule(&mut self, index: usize, spec: RuleSpec<'a>) -> Rule {
+        let RuleSpec { tag, line, action, matcher } = spec;
+        let mut place = Place { set: None, rule: index, part: 0 };
+        let conditions = match matcher {
+            Matcher::One(conditions) if self.uses.plain.get(index).copied().unwrap_or(false) => conditions,
+            matcher => {
+                let context = NodeContext { plain_rules: &[], label: None, as_source: false };
+                let tree = Some(Box::new(self.node(matcher, &mut place, context)));
+                return Rule { tree, ..Rule::empty(index, tag, line, action) };
+            }
+        };
+        let mut conditions = *conditions;
+        let owner = Owner { rules: &[index], leaf: None, label: None };
+        self.collector.domain(place, conditions.domain.as_deref().unwrap_or_default(), owner);
+        for (end, lists) in ends(&conditions) {
+            self.collector.own_ip(end, lists, index);
+        }
+        let mut lists = labels(&conditions);
+        let mut on = on(&conditions);
+        let sets: Box<[usize]> =
+            conditions.rule_sets.take().map(|named| named.sets.into()).unwrap_or_default();
+        if !sets.is_empty() {
+            on = ListConditions { domain: true, ip: true, either: true, ..on };
+            let mut tags = Labels::default();
+            for tag in sets.iter().filter_map(|&set| self.tags.get(set)) {
+                tags.push(|| tag.to_string());
+            }
+            let tags = tags.finish();
+            for text in [&mut lists.domain, &mut lists.ip] {
+                let join = if text.is_empty() { "" } else { ", " };
+                *text = format!("{text}{join}rule_set {tags}").into();
+            }
+        }
+        let (compiled, process) = self.flow_conditions(place, conditions);
+        let only_lists = compiled.is_empty() && process.is_empty() && !on.source && !on.local;
+        Rule {
+            conditions: compiled,
+            process,
+            sets,
+            on,
+            only_lists,
+            lists,
+            ..Rule::empty(index, tag, line, action)
+        }
+    }
+
+    /// Compiles a part of a rule or of a rule set.
+    fn node(&mut self, matcher: Matcher<'a>, place: &mut Place, context: NodeContext<'_>) -> Node {
+        match matcher {
+            Matcher::Logical(Logical { mode, matchers, invert }) => {
+                let nodes = matchers.into_iter().map(|matcher| self.node(matcher, place, context));
+                Node::Logical { mode, nodes: nodes.collect(), invert }
+            }
+            Matcher::One(conditions) => {
+                let items = self.items(*conditions, *place, context);
+                place.part += 1;
+                Node::Items(Box::new(items))
             }
         }
     }
-    let index: IpIndex = builder.build();
-    IpRules::new(index, infos, words, &present)
+
+    fn items(&mut self, mut conditions: Conditions<'a>, place: Place, context: NodeContext<'_>) -> Items {
+        let leaves @ [leaf, inverse_leaf, source_leaf] = self.collector.new_leaves();
+        let NodeContext { plain_rules: rules, label, as_source } = context;
+        let owner = |leaf| Owner { rules, leaf: Some(leaf), label };
+        self.collector.domain(place, conditions.domain.as_deref().unwrap_or_default(), owner(leaf));
+        for (end, lists) in ends(&conditions) {
+            let rules = if end == End::Target { rules } else { &[] };
+            let owner =
+                |inverse: bool| Owner { rules, leaf: Some(if inverse { inverse_leaf } else { leaf }), label };
+            self.collector.ip(end, lists, owner);
+        }
+        if as_source {
+            let owner = |_inverse: bool| Owner { rules: &[], leaf: Some(source_leaf), label };
+            self.collector.ip(End::Source, conditions.ip.as_deref().unwrap_or_default(), owner);
+        }
+        let on = on(&conditions);
+        let has_inverse =
+            |lists: Option<&[IpList<'_>]>| lists.unwrap_or_default().iter().any(|list| list.inverse);
+        let inverse = Inverse {
+            ip: has_inverse(conditions.ip.as_deref()),
+            source: has_inverse(conditions.source.as_deref()),
+            local: has_inverse(conditions.local_ip.as_deref()),
+        };
+        let lists = if label.is_some() { ListLabels::default() } else { labels(&conditions) };
+        let invert = conditions.invert;
+        let sets = conditions.rule_sets.take();
+        let sets = sets.map(|named| NodeSets { sets: named.sets.into(), match_source: named.match_source });
+        let (conditions, process) = self.flow_conditions(place, conditions);
+        Items { leaves, on, inverse, conditions, process, sets, invert, lists }
+    }
+
+    /// What is decided without lists.
+    fn flow_conditions(
+        &mut self,
+        place: Place,
+        conditions: Conditions<'_>,
+    ) -> (Box<[FlowCondition]>, ProcessTests) {
+        let errors = &mut self.collector.errors;
+        let mut compiled = Vec::new();
+        compiled.extend(conditions.operating_system.map(FlowCondition::OperatingSystem));
+        compiled.extend(conditions.inbound.map(|tags| FlowCondition::Inbound(tags.into())));
+        compiled.extend(conditions.ip_version.map(FlowCondition::IpVersion));
+        compiled.extend(conditions.network.map(FlowCondition::Network));
+        compiled.extend(conditions.port.map(FlowCondition::Port));
+        compiled.extend(conditions.source_port.map(FlowCondition::SourcePort));
+        compiled.extend(conditions.local_port.map(FlowCondition::LocalPort));
+        compiled.extend(conditions.protocol.map(|labels| FlowCondition::Protocol(labels.into())));
+        compiled.extend(conditions.client.map(|clients| FlowCondition::Client(clients.into())));
+        compiled.extend(conditions.mode.map(FlowCondition::Mode));
+        if let Some(users) = conditions.user {
+            compiled.push(FlowCondition::User(user_tests(place, users, errors)));
+        }
+        if let Some(attributes) = conditions.attributes {
+            compiled.push(FlowCondition::Attributes(attribute_rules(place, attributes, errors)));
+        }
+        let process = conditions.process.into_iter();
+        let process =
+            process.enumerate().map(|(list, group)| process_tests(place, list, group, errors)).collect();
+        (compiled.into(), process)
+    }
 }
 
-fn rule(index: usize, spec: RuleSpec<'_>, errors: &mut Vec<BuildError>) -> Rule {
-    let RuleSpec { tag, line, way, conditions } = spec;
-    let lists = ListLabels {
-        domain: domain_labels(conditions.domain.as_deref()),
-        ip: ip_labels(conditions.ip.as_deref()),
-        source: ip_labels(conditions.source.as_deref()),
-        local: ip_labels(conditions.local_ip.as_deref()),
-    };
-    let on = ListConditions {
+/// What the parts of a rule or rule set have in common.
+#[derive(Clone, Copy)]
+struct NodeContext<'c> {
+    /// The rules that its lists decide without more ado.
+    plain_rules: &'c [usize],
+    /// What its lists are called.
+    label: Option<&'c str>,
+    as_source: bool,
+}
+
+pub(crate) type ProcessTests = Box<[Box<[ProcessTest]>]>;
+
+fn ends<'c, 'a>(conditions: &'c Conditions<'a>) -> [(End, &'c [IpList<'a>]); 3] {
+    [
+        (End::Target, conditions.ip.as_deref().unwrap_or_default()),
+        (End::Source, conditions.source.as_deref().unwrap_or_default()),
+        (End::Local, conditions.local_ip.as_deref().unwrap_or_default()),
+    ]
+}
+
+fn on(conditions: &Conditions<'_>) -> ListConditions {
+    ListConditions {
         domain: conditions.domain.is_some(),
         ip: conditions.ip.is_some(),
         source: conditions.source.is_some(),
         local: conditions.local_ip.is_some(),
-    };
-    let mut compiled = Vec::new();
-    compiled.extend(conditions.operating_system.map(FlowCondition::OperatingSystem));
-    compiled.extend(conditions.inbound.map(|tags| FlowCondition::Inbound(tags.into())));
-    compiled.extend(conditions.network.map(FlowCondition::Network));
-    compiled.extend(conditions.port.map(FlowCondition::Port));
-    compiled.extend(conditions.source_port.map(FlowCondition::SourcePort));
-    compiled.extend(conditions.local_port.map(FlowCondition::LocalPort));
-    compiled.extend(conditions.protocol.map(|labels| FlowCondition::Protocol(labels.into())));
-    if let Some(users) = conditions.user {
-        compiled.push(FlowCondition::User(user_tests(index, users, errors)));
+        either: conditions.either && conditions.domain.is_some() && conditions.ip.is_some(),
     }
-    if let Some(attributes) = conditions.attributes {
-        compiled.push(FlowCondition::Attributes(attribute_rules(index, attributes, errors)));
+}
+
+fn labels(conditions: &Conditions<'_>) -> ListLabels {
+    ListLabels {
+        domain: domain_labels(conditions.domain.as_deref()),
+        ip: ip_labels(conditions.ip.as_deref()),
+        source: ip_labels(conditions.source.as_deref()),
+        local: ip_labels(conditions.local_ip.as_deref()),
     }
-    let process: Option<Box<[_]>> = conditions.process.map(Into::into);
-    let only_lists = compiled.is_empty() && process.is_none() && !on.source && !on.local;
-    Rule { index, tag, line, way, conditions: compiled.into(), process, on, only_lists, lists }
 }
 
 fn domain_labels(lists: Option<&[DomainList<'_>]>) -> Box<str> {
@@ -245,14 +461,14 @@ impl Labels {
     }
 }
 
-fn user_tests(rule: usize, users: Vec<UserPattern<'_>>, errors: &mut Vec<BuildError>) -> Box<[UserTest]> {
+fn user_tests(place: Place, users: Vec<UserPattern<'_>>, errors: &mut Vec<BuildError>) -> Box<[UserTest]> {
     let mut tests = Vec::with_capacity(users.len());
     for (entry, user) in users.into_iter().enumerate() {
         match user {
             UserPattern::Exact(user) => tests.push(UserTest::Exact(user.into())),
             UserPattern::Regexp(expression) => match regexp(&expression) {
                 Ok(regex) => tests.push(UserTest::Regexp(regex)),
-                Err(problem) => errors.push(BuildError { rule, field: "user", list: 0, entry, problem }),
+                Err(problem) => errors.push(BuildError { place, field: "user", list: 0, entry, problem }),
             },
         }
     }
@@ -260,7 +476,7 @@ fn user_tests(rule: usize, users: Vec<UserPattern<'_>>, errors: &mut Vec<BuildEr
 }
 
 fn attribute_rules(
-    rule: usize,
+    place: Place,
     attributes: Vec<AttributeCondition<'_>>,
     errors: &mut Vec<BuildError>,
 ) -> Box<[AttributeRule]> {
@@ -273,7 +489,7 @@ fn attribute_rules(
             AttributeTest::Regexp(expression) => match regexp(&expression) {
                 Ok(regex) => ValueTest::Regexp(regex),
                 Err(problem) => {
-                    errors.push(BuildError { rule, field: "attrs", list: 0, entry, problem });
+                    errors.push(BuildError { place, field: "attrs", list: 0, entry, problem });
                     continue;
                 }
             },
@@ -281,6 +497,32 @@ fn attribute_rules(
         rules.push(AttributeRule { key: key.into(), test });
     }
     rules.into()
+}
+
+fn process_tests(
+    place: Place,
+    list: usize,
+    group: Vec<ProcessPattern>,
+    errors: &mut Vec<BuildError>,
+) -> Box<[ProcessTest]> {
+    let mut tests = Vec::with_capacity(group.len());
+    for (entry, pattern) in group.into_iter().enumerate() {
+        tests.push(match pattern {
+            ProcessPattern::Name(name) => ProcessTest::Name(name),
+            ProcessPattern::Path(path) => ProcessTest::Path(path),
+            ProcessPattern::Folder(folder) => ProcessTest::Folder(folder),
+            ProcessPattern::User(user) => ProcessTest::User(user),
+            ProcessPattern::UserId(id) => ProcessTest::UserId(id),
+            ProcessPattern::Regexp(expression) => match regexp(&expression) {
+                Ok(regex) => ProcessTest::Regexp(regex),
+                Err(problem) => {
+                    errors.push(BuildError { place, field: "process", list, entry, problem });
+                    continue;
+                }
+            },
+        });
+    }
+    tests.into()
 }
 
 fn regexp(expression: &str) -> Result<Regex, Problem> {

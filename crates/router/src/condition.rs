@@ -8,7 +8,7 @@ use std::fmt;
 use regex::Regex;
 use waypost_net::{Flow, Networks, PortSet, Tag};
 
-use crate::{Process, ProcessPattern};
+use crate::{IpVersion, Process, Words};
 
 /// A condition that the flow alone decides.
 #[derive(Debug)]
@@ -22,6 +22,20 @@ pub(crate) enum FlowCondition {
     User(Box<[UserTest]>),
     Protocol(Box<[Box<str>]>),
     Attributes(Box<[AttributeRule]>),
+    IpVersion(IpVersion),
+    Mode(Box<str>),
+    Client(Box<[Box<str>]>),
+}
+
+/// One alternative of a process condition.
+#[derive(Debug)]
+pub(crate) enum ProcessTest {
+    Name(Box<str>),
+    Path(Box<str>),
+    Folder(Box<str>),
+    Regexp(Regex),
+    User(Box<str>),
+    UserId(u32),
 }
 
 #[derive(Debug)]
@@ -62,20 +76,36 @@ impl FlowCondition {
             Self::Attributes(rules) => rules
                 .iter()
                 .all(|rule| flow.attributes.get(&rule.key).is_some_and(|value| rule.test.holds(value))),
+            Self::IpVersion(version) => match (flow.target.host.ip(), version) {
+                (Some(address), IpVersion::V4) => address.is_ipv4(),
+                (Some(address), IpVersion::V6) => address.is_ipv6(),
+                (None, _) => false,
+            },
+            Self::Mode(wanted) => flow.mode.as_ref().is_some_and(|mode| mode.eq_ignore_ascii_case(wanted)),
+            Self::Client(clients) => {
+                flow.client.as_ref().is_some_and(|client| clients.iter().any(|wanted| **wanted == **client))
+            }
         }
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::OperatingSystem(_) => "localOS",
-            Self::Network(_) => "network",
-            Self::Inbound(_) => "inboundTag",
-            Self::Port(_) => "port",
-            Self::SourcePort(_) => "sourcePort",
-            Self::LocalPort(_) => "localPort",
-            Self::User(_) => "user",
-            Self::Protocol(_) => "protocol",
-            Self::Attributes(_) => "attrs",
+    pub(crate) fn name(&self, words: Words) -> &'static str {
+        let [v2ray, sing_box] = match self {
+            Self::OperatingSystem(_) => ["localOS"; 2],
+            Self::Network(_) => ["network"; 2],
+            Self::Inbound(_) => ["inboundTag", "inbound"],
+            Self::Port(_) => ["port"; 2],
+            Self::SourcePort(_) => ["sourcePort", "source_port"],
+            Self::LocalPort(_) => ["localPort"; 2],
+            Self::User(_) => ["user", "auth_user"],
+            Self::Protocol(_) => ["protocol"; 2],
+            Self::Attributes(_) => ["attrs"; 2],
+            Self::IpVersion(_) => ["ip_version"; 2],
+            Self::Mode(_) => ["clash_mode"; 2],
+            Self::Client(_) => ["client"; 2],
+        };
+        match words {
+            Words::V2ray => v2ray,
+            Words::SingBox => sing_box,
         }
     }
 
@@ -97,6 +127,9 @@ impl FlowCondition {
                 });
                 shown.collect::<Vec<_>>().join(" ")
             }
+            Self::IpVersion(_) => flow.target.host.to_string(),
+            Self::Mode(_) => or_unknown(flow.mode.as_ref().map(ToString::to_string)),
+            Self::Client(_) => or_unknown(flow.client.as_ref().map(ToString::to_string)),
         }
     }
 }
@@ -111,6 +144,10 @@ impl fmt::Display for FlowCondition {
             Self::User(tests) => list(f, tests.iter()),
             Self::Protocol(prefixes) => list(f, prefixes.iter()),
             Self::Attributes(rules) => list(f, rules.iter()),
+            Self::IpVersion(IpVersion::V4) => f.write_str("4"),
+            Self::IpVersion(IpVersion::V6) => f.write_str("6"),
+            Self::Mode(mode) => f.write_str(mode),
+            Self::Client(clients) => list(f, clients.iter()),
         }
     }
 }
@@ -166,7 +203,39 @@ impl fmt::Display for AttributeRule {
     }
 }
 
-/// Whether one of `patterns` means `process`.
-pub(crate) fn process_holds(patterns: &[ProcessPattern], process: &Process) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(process))
+impl ProcessTest {
+    fn holds(&self, process: &Process) -> bool {
+        let path = process.path.as_deref();
+        match self {
+            Self::Name(name) => path.and_then(|path| path.rsplit('/').next()) == Some(name),
+            Self::Path(wanted) => path == Some(wanted),
+            Self::Folder(folder) => path.is_some_and(|path| path.starts_with(&**folder)),
+            Self::Regexp(regex) => path.is_some_and(|path| regex.is_match(path)),
+            Self::User(user) => process.user.as_deref() == Some(user),
+            Self::UserId(id) => process.user_id == Some(*id),
+        }
+    }
+}
+
+impl fmt::Display for ProcessTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(text) | Self::Path(text) | Self::Folder(text) => f.write_str(text),
+            Self::Regexp(regex) => write!(f, "regexp:{regex}"),
+            Self::User(user) => write!(f, "user {user}"),
+            Self::UserId(id) => write!(f, "user {id}"),
+        }
+    }
+}
+
+/// Whether `process` is meant by one test of each group.
+pub(crate) fn process_holds(groups: &[Box<[ProcessTest]>], process: &Process) -> bool {
+    groups.iter().all(|tests| tests.iter().any(|test| test.holds(process)))
+}
+
+/// What the groups want, in one line.
+pub(crate) fn process_text(groups: &[Box<[ProcessTest]>]) -> String {
+    let group =
+        |tests: &Box<[ProcessTest]>| tests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    groups.iter().map(group).collect::<Vec<_>>().join("; ")
 }

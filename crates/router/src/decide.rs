@@ -1,38 +1,43 @@
 //! The decision itself.
 
-use std::{cell::Cell, net::IpAddr};
+use std::{borrow::Cow, cell::Cell, net::IpAddr};
 
 use waypost_net::{Flow, Host};
 
 use crate::{
-    Answer, Decision, Pending, ProcessPattern, Question, Rule, Step, Strategy,
+    Action, Answer, Decision, Effect, Pending, Performing, Question, Rule, Step, Strategy, Words,
     bits::contains,
-    condition::process_holds,
+    condition::{process_holds, process_text},
     explain::{Explanation, Pass, Recorder, Silent, Trace, Verdict},
     index::{DomainRules, IpRules},
     step::{Facts, Position},
+    tree::{LeafHits, RuleSet, Trial, known_addresses},
 };
 
 /// An immutable set of rules; made by [`Router::new`].
 #[derive(Debug)]
 pub struct Router {
     pub(crate) strategy: Strategy,
+    pub(crate) naming: Words,
     pub(crate) rules: Box<[Rule]>,
+    pub(crate) sets: Box<[RuleSet]>,
     pub(crate) domain: DomainRules,
     pub(crate) ip: IpRules,
     pub(crate) source: IpRules,
     pub(crate) local: IpRules,
+    /// The rules of which the name or the address is enough.
+    pub(crate) either: Box<[u64]>,
     /// A row without any bit, and one with all.
     pub(crate) no_rule: Box<[u64]>,
     pub(crate) every_rule: Box<[u64]>,
 }
 
 /// What one decision works with.
-struct Context<'c> {
-    flow: &'c Flow,
-    facts: &'c Facts,
+pub(crate) struct Context<'c> {
+    pub(crate) flow: &'c Flow,
+    pub(crate) facts: &'c Facts,
     /// Whether a name may be asked for.
-    may_ask: bool,
+    pub(crate) may_ask: bool,
     /// The rules whose domain condition holds.
     domain_hits: &'c [u64],
     /// The rules whose IP condition holds, if the addresses are known.
@@ -40,11 +45,19 @@ struct Context<'c> {
     /// The rules whose condition on an end of the connection holds, once one was asked for.
     source_hits: Cell<Option<&'c [u64]>>,
     local_hits: Cell<Option<&'c [u64]>>,
+    pub(crate) leaf_hits: LeafHits,
+}
+
+/// What explanations call conditions on lists.
+pub(crate) struct ListNames {
+    pub(crate) ip: &'static str,
+    pub(crate) source: &'static str,
 }
 
 /// How one time through the rules ended.
 enum PassEnd<'r> {
     Matched(&'r Rule),
+    Perform { rule: &'r Rule, effect: &'r Effect },
     Ask { rule: usize, question: Question },
     NoMatch,
 }
@@ -63,17 +76,24 @@ impl Router {
     }
 
     /// The same decision with a record of every rule and condition; `answer` is asked what
-    /// [`Step::Ask`] would ask.
+    /// [`Step::Ask`] would ask, and `perform` does what [`Step::Perform`] would have done.
     pub fn explain(
         &self,
         flow: &Flow,
         mut answer: impl FnMut(&Question) -> Answer,
+        mut perform: impl FnMut(&Effect, &mut Flow),
     ) -> (Decision<'_>, Explanation) {
         let mut recorder = Recorder::default();
         let (mut facts, mut position) = (Facts::default(), Position { pass: Pass::First, rule: 0 });
+        let mut flow = Cow::Borrowed(flow);
         loop {
-            match self.run(flow, facts, position, &mut recorder) {
+            match self.run(&flow, facts, position, &mut recorder) {
                 Step::Decided(decision) => return (decision, recorder.finish()),
+                Step::Perform(performing) => {
+                    perform(performing.effect, flow.to_mut());
+                    position = performing.position();
+                    facts = performing.facts;
+                }
                 Step::Ask(pending) => {
                     position = pending.position;
                     facts = pending.facts;
@@ -126,7 +146,7 @@ impl Router {
         // Names are asked for only in a pass that may ask, and answers come back to that same pass, so
         // that no other pass ever sees the addresses.
         let address_bits;
-        let ip_hits = match (&flow.target.host, &facts.addresses) {
+        let ip_hits = match (&flow.target.host, known_addresses(flow, facts.addresses.as_deref())) {
             (Host::Ip(address), _) => Some(self.ip.hits(*address)),
             (Host::Domain(_), None) => None,
             (Host::Domain(_), Some(addresses)) => {
@@ -142,6 +162,7 @@ impl Router {
             ip_hits,
             source_hits: Cell::new(None),
             local_hits: Cell::new(None),
+            leaf_hits: LeafHits::default(),
         };
         loop {
             context.may_ask = match (self.strategy, position.pass) {
@@ -150,8 +171,12 @@ impl Router {
             };
             match self.run_pass(&context, position, trace) {
                 PassEnd::Matched(rule) => {
-                    let matched_addresses = self.matched_addresses(rule, &facts);
+                    let matched_addresses = self.matched_addresses(rule, flow, &facts);
                     return Step::Decided(Decision { rule: Some(rule), matched_addresses });
+                }
+                PassEnd::Perform { rule, effect } => {
+                    let pass = position.pass;
+                    return Step::Perform(Performing { router: self, pass, facts, rule, effect });
                 }
                 PassEnd::Ask { rule, question } => {
                     let position = Position { pass: position.pass, rule };
@@ -186,7 +211,10 @@ impl Router {
                 Outcome::Fails => trace.rule_ends(false),
                 Outcome::Holds => {
                     trace.rule_ends(true);
-                    return PassEnd::Matched(rule);
+                    return match &rule.action {
+                        Action::Go { .. } => PassEnd::Matched(rule),
+                        Action::Perform(effect) => PassEnd::Perform { rule, effect },
+                    };
                 }
                 Outcome::Ask(question) => {
                     trace.rule_is_tried_again();
@@ -200,11 +228,11 @@ impl Router {
 
     /// The rows of bits that candidates are found in, all of the same length.
     #[inline]
-    fn rows<'c>(&'c self, context: &Context<'c>) -> [&'c [u64]; 4] {
+    fn rows<'c>(&'c self, context: &Context<'c>) -> [&'c [u64]; 5] {
         // A rule that would ask is a candidate; one that may not ask cannot hold.
         let unknown = if context.may_ask { &*self.every_rule } else { &self.no_rule };
         let ip_hits = context.ip_hits.unwrap_or(unknown);
-        [context.domain_hits, &self.domain.absent, ip_hits, &self.ip.absent]
+        [context.domain_hits, &self.domain.absent, ip_hits, &self.ip.absent, &self.either]
     }
 
     /// The first rule from `from` on that the combined indexes do not rule out.
@@ -212,7 +240,7 @@ impl Router {
     /// All words are looked at before the first that is not zero is chosen: a loop of the same length
     /// every time is predicted by the processor, one that ends early is not.
     #[inline]
-    fn next_candidate<T: Trace>(rows: &[&[u64]; 4], from: usize) -> Option<usize> {
+    fn next_candidate<T: Trace>(rows: &[&[u64]; 5], from: usize) -> Option<usize> {
         if T::EVERY_CONDITION {
             return Some(from);
         }
@@ -249,12 +277,24 @@ impl Router {
         if !T::EVERY_CONDITION && rule.only_lists && context.ip_hits.is_some() {
             return Outcome::Holds;
         }
+        if let Some(tree) = &rule.tree {
+            return match (Trial { router: self, context }).holds(tree, trace) {
+                Ok(true) => Outcome::Holds,
+                Ok(false) => Outcome::Fails,
+                Err(question) => Outcome::Ask(question),
+            };
+        }
         let mut holds = true;
         for condition in &rule.conditions {
             let verdict = condition.holds(context.flow);
             if T::EVERY_CONDITION {
                 let seen = Some(condition.subject(context.flow)).filter(|seen| !seen.is_empty());
-                trace.condition(condition.name(), condition.to_string(), Verdict::from(verdict), seen);
+                trace.condition(
+                    condition.name(self.naming).into(),
+                    condition.to_string(),
+                    Verdict::from(verdict),
+                    seen,
+                );
             }
             holds &= verdict;
             if !holds && !T::EVERY_CONDITION {
@@ -267,16 +307,25 @@ impl Router {
         if !holds && !T::EVERY_CONDITION {
             return Outcome::Fails;
         }
-        holds &= self.domain_holds(rule, context, trace);
+        let by_name = self.domain_holds(rule, context, trace);
+        if !rule.on.either {
+            holds &= by_name;
+        }
         if !holds && !T::EVERY_CONDITION {
             return Outcome::Fails;
         }
-        if let Some(patterns) = &rule.process {
-            match self.process_holds(patterns, context, holds, trace) {
+        if !rule.process.is_empty() {
+            match self.process_holds(rule, context, holds, trace) {
                 Outcome::Holds => {}
                 Outcome::Fails => holds = false,
                 Outcome::Ask(question) => return Outcome::Ask(question),
             }
+        }
+        if rule.on.either && by_name {
+            if T::EVERY_CONDITION {
+                let _also = self.ip_holds(rule, context, false, trace);
+            }
+            return if holds { Outcome::Holds } else { Outcome::Fails };
         }
         match self.ip_holds(rule, context, holds, trace) {
             Outcome::Holds if holds => Outcome::Holds,
@@ -291,7 +340,14 @@ impl Router {
         let flow = context.flow;
         let (source_hits, local_hits) = (&context.source_hits, &context.local_hits);
         let ends = [
-            ("source", rule.on.source, &self.source, flow.source, source_hits, &rule.lists.source),
+            (
+                self.list_name(|names| names.source),
+                rule.on.source,
+                &self.source,
+                flow.source,
+                source_hits,
+                &rule.lists.source,
+            ),
             ("localIP", rule.on.local, &self.local, flow.local, local_hits, &rule.lists.local),
         ];
         let mut all = true;
@@ -307,7 +363,7 @@ impl Router {
                 let seen = address.map(|address| {
                     rules.evidence(rule.index, address).unwrap_or_else(|| address.to_string())
                 });
-                trace.condition(name, labels.to_string(), Verdict::from(verdict), seen);
+                trace.condition(name.into(), labels.to_string(), Verdict::from(verdict), seen);
             }
             all &= verdict;
         }
@@ -324,7 +380,12 @@ impl Router {
                 Some(name) => self.domain.evidence(rule.index, name).unwrap_or_else(|| name.to_string()),
                 None => "the target is an address".to_owned(),
             };
-            trace.condition("domain", rule.lists.domain.to_string(), Verdict::from(verdict), Some(seen));
+            trace.condition(
+                "domain".into(),
+                rule.lists.domain.to_string(),
+                Verdict::from(verdict),
+                Some(seen),
+            );
         }
         verdict
     }
@@ -332,22 +393,21 @@ impl Router {
     #[inline(never)]
     fn process_holds<T: Trace>(
         &self,
-        patterns: &[ProcessPattern],
+        rule: &Rule,
         context: &Context<'_>,
         so_far: bool,
         trace: &mut T,
     ) -> Outcome {
         let (verdict, seen) = match &context.facts.process {
             Some(Some(process)) => {
-                (Verdict::from(process_holds(patterns, process)), Some(process.path.to_string()))
+                (Verdict::from(process_holds(&rule.process, process)), Some(process.to_string()))
             }
             Some(None) => (Verdict::Fails, Some("unknown".to_owned())),
             None if so_far => return Outcome::Ask(Question::Process),
             None => (Verdict::NotNeeded, None),
         };
         if T::EVERY_CONDITION {
-            let wanted: Vec<&str> = patterns.iter().map(ProcessPattern::text).collect();
-            trace.condition("process", wanted.join(", "), verdict, seen);
+            trace.condition("process".into(), process_text(&rule.process), verdict, seen);
         }
         verdict.outcome()
     }
@@ -365,18 +425,24 @@ impl Router {
             (None, Host::Domain(_) | Host::Ip(_)) => Verdict::Fails,
         };
         if T::EVERY_CONDITION {
-            trace.condition("ip", rule.lists.ip.to_string(), verdict, self.ip_evidence(rule, context));
+            trace.condition(
+                self.list_name(|names| names.ip).into(),
+                rule.lists.ip.to_string(),
+                verdict,
+                self.ip_evidence(rule, context),
+            );
         }
         verdict.outcome()
     }
 
     #[inline(never)]
     fn ip_evidence(&self, rule: &Rule, context: &Context<'_>) -> Option<String> {
-        let addresses = match (&context.flow.target.host, context.ip_hits) {
-            (Host::Ip(address), _) => std::slice::from_ref(address),
+        let addresses = match (&context.flow.target.host, context.addresses()) {
+            (_, Some(addresses)) => addresses,
             (Host::Domain(_), None) if context.may_ask => return None,
-            (Host::Domain(_), None) => return Some("the name is not resolved in this pass".to_owned()),
-            (Host::Domain(_), Some(_)) => context.facts.addresses.as_deref().unwrap_or_default(),
+            (Host::Domain(_) | Host::Ip(_), None) => {
+                return Some("the name is not resolved in this pass".to_owned());
+            }
         };
         if addresses.is_empty() {
             return Some("the name has no address".to_owned());
@@ -386,8 +452,10 @@ impl Router {
     }
 
     /// The resolved addresses that made an IP condition hold.
-    fn matched_addresses(&self, rule: &Rule, facts: &Facts) -> Vec<IpAddr> {
-        match &facts.addresses {
+    fn matched_addresses(&self, rule: &Rule, flow: &Flow, facts: &Facts) -> Vec<IpAddr> {
+        let resolved =
+            if flow.addresses.is_empty() { facts.addresses.as_deref() } else { Some(&*flow.addresses) };
+        match resolved {
             Some(resolved) if rule.on.ip => {
                 let holds = |address: &IpAddr| contains(self.ip.hits(*address), rule.index);
                 resolved.iter().copied().filter(holds).collect()
@@ -395,14 +463,38 @@ impl Router {
             Some(_) | None => Vec::new(),
         }
     }
+
+    /// What the rule set of a decision is looked up with.
+    pub(crate) fn context_of<'c>(&'c self, flow: &'c Flow, facts: &'c Facts) -> Context<'c> {
+        Context {
+            flow,
+            facts,
+            may_ask: false,
+            domain_hits: &[],
+            ip_hits: None,
+            source_hits: Cell::new(None),
+            local_hits: Cell::new(None),
+            leaf_hits: LeafHits::default(),
+        }
+    }
+
+    /// What explanations call a condition on lists.
+    pub(crate) fn list_name(&self, pick: impl Fn(&ListNames) -> &'static str) -> &'static str {
+        pick(match self.naming {
+            Words::V2ray => &ListNames { ip: "ip", source: "source" },
+            Words::SingBox => &ListNames { ip: "ip_cidr", source: "source_ip_cidr" },
+        })
+    }
 }
 
 /// The rules of some words that the combined indexes do not rule out.
 #[inline]
-fn candidates(rows: &[&[u64]; 4], words: std::ops::Range<usize>) -> impl Iterator<Item = u64> {
-    let [domain, no_domain, ip, no_ip] = rows.map(|row| row.get(words.clone()).unwrap_or_default());
-    let columns = domain.iter().zip(no_domain).zip(ip.iter().zip(no_ip));
-    columns.map(|((domain, no_domain), (ip, no_ip))| (domain | no_domain) & (ip | no_ip))
+fn candidates(rows: &[&[u64]; 5], words: std::ops::Range<usize>) -> impl Iterator<Item = u64> {
+    let [domain, no_domain, ip, no_ip, either] = rows.map(|row| row.get(words.clone()).unwrap_or_default());
+    let columns = domain.iter().zip(no_domain).zip(ip.iter().zip(no_ip)).zip(either);
+    columns.map(|(((domain, no_domain), (ip, no_ip)), either)| {
+        (domain | no_domain) & (ip | no_ip) | either & (domain | ip)
+    })
 }
 
 impl Verdict {

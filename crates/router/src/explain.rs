@@ -1,5 +1,7 @@
 //! The record of a decision.
 
+use std::borrow::Cow;
+
 use crate::{Question, Rule};
 
 /// Which time the rules are gone through.
@@ -31,8 +33,8 @@ impl From<bool> for Verdict {
 /// One condition of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionTrace {
-    /// The field of the rule.
-    pub name: &'static str,
+    /// The field of the rule, or the way to it: `rules[1].domain`.
+    pub name: Cow<'static, str>,
     /// What the rule wants.
     pub wanted: String,
     /// What came of it.
@@ -50,8 +52,10 @@ pub struct RuleTrace {
     pub pass: Pass,
     /// Its conditions in the order in which they were tried.
     pub conditions: Vec<ConditionTrace>,
-    /// Whether all of them hold.
+    /// Whether it matches.
     pub holds: bool,
+    /// Whether the next rule is tried although it matches.
+    pub goes_on: bool,
     /// What was asked while it was tried.
     pub questions: Vec<Question>,
 }
@@ -59,7 +63,7 @@ pub struct RuleTrace {
 /// Every rule that was tried, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Explanation {
-    /// The rules; the last one decided if it holds, else none did.
+    /// The rules; the last one decided if it holds and does not go on, else none did.
     pub rules: Vec<RuleTrace>,
 }
 
@@ -69,7 +73,7 @@ pub(crate) trait Trace {
     const EVERY_CONDITION: bool;
 
     fn rule(&mut self, pass: Pass, rule: &Rule);
-    fn condition(&mut self, name: &'static str, wanted: String, verdict: Verdict, seen: Option<String>);
+    fn condition(&mut self, name: Cow<'static, str>, wanted: String, verdict: Verdict, seen: Option<String>);
     fn rule_ends(&mut self, holds: bool);
     /// The rule asked for something and is tried again from its beginning.
     fn rule_is_tried_again(&mut self);
@@ -81,7 +85,14 @@ impl Trace for Silent {
     const EVERY_CONDITION: bool = false;
 
     fn rule(&mut self, _pass: Pass, _rule: &Rule) {}
-    fn condition(&mut self, _name: &'static str, _wanted: String, _verdict: Verdict, _seen: Option<String>) {}
+    fn condition(
+        &mut self,
+        _name: Cow<'static, str>,
+        _wanted: String,
+        _verdict: Verdict,
+        _seen: Option<String>,
+    ) {
+    }
     fn rule_ends(&mut self, _holds: bool) {}
     fn rule_is_tried_again(&mut self) {}
 }
@@ -90,6 +101,8 @@ impl Trace for Silent {
 pub(crate) struct Recorder {
     explanation: Explanation,
     questions: Vec<Question>,
+    /// Whether the rule that is tried lets the next one be tried.
+    goes_on: bool,
 }
 
 impl Recorder {
@@ -107,11 +120,19 @@ impl Trace for Recorder {
 
     fn rule(&mut self, pass: Pass, rule: &Rule) {
         let questions = std::mem::take(&mut self.questions);
-        let trace = RuleTrace { index: rule.index(), pass, conditions: Vec::new(), holds: false, questions };
+        let trace = RuleTrace {
+            index: rule.index(),
+            pass,
+            conditions: Vec::new(),
+            holds: false,
+            goes_on: false,
+            questions,
+        };
         self.explanation.rules.push(trace);
+        self.goes_on = rule.way().is_none();
     }
 
-    fn condition(&mut self, name: &'static str, wanted: String, verdict: Verdict, seen: Option<String>) {
+    fn condition(&mut self, name: Cow<'static, str>, wanted: String, verdict: Verdict, seen: Option<String>) {
         if let Some(rule) = self.explanation.rules.last_mut() {
             rule.conditions.push(ConditionTrace { name, wanted, verdict, seen });
         }
@@ -120,6 +141,7 @@ impl Trace for Recorder {
     fn rule_ends(&mut self, holds: bool) {
         if let Some(rule) = self.explanation.rules.last_mut() {
             rule.holds = holds;
+            rule.goes_on = holds && self.goes_on;
         }
     }
 

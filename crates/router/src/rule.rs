@@ -2,7 +2,11 @@
 
 use waypost_net::Tag;
 
-use crate::{ProcessPattern, Way, condition::FlowCondition};
+use crate::{
+    Action, Way,
+    condition::{FlowCondition, ProcessTest},
+    tree::Node,
+};
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -10,10 +14,15 @@ pub struct Rule {
     pub(crate) index: usize,
     pub(crate) tag: Option<Tag>,
     pub(crate) line: usize,
-    pub(crate) way: Way,
+    pub(crate) action: Action,
+    /// What has to hold, if it is more than the fields below can say; they are empty then.
+    pub(crate) tree: Option<Box<Node>>,
     /// In the order in which they are tried.
     pub(crate) conditions: Box<[FlowCondition]>,
-    pub(crate) process: Option<Box<[ProcessPattern]>>,
+    /// One test of each group has to hold.
+    pub(crate) process: Box<[Box<[ProcessTest]>]>,
+    /// The rule sets that it names, whose lists are among its own.
+    pub(crate) sets: Box<[usize]>,
     pub(crate) on: ListConditions,
     /// Whether conditions on the target's name and address are all there are.
     pub(crate) only_lists: bool,
@@ -28,6 +37,8 @@ pub(crate) struct ListConditions {
     pub(crate) ip: bool,
     pub(crate) source: bool,
     pub(crate) local: bool,
+    /// Whether one of `domain` and `ip` is enough.
+    pub(crate) either: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +50,22 @@ pub(crate) struct ListLabels {
 }
 
 impl Rule {
+    pub(crate) fn empty(index: usize, tag: Option<Tag>, line: usize, action: Action) -> Self {
+        Self {
+            index,
+            tag,
+            line,
+            action,
+            tree: None,
+            conditions: Box::default(),
+            process: Box::default(),
+            sets: Box::default(),
+            on: ListConditions::default(),
+            only_lists: false,
+            lists: ListLabels::default(),
+        }
+    }
+
     /// The position of the rule, from 0.
     #[must_use]
     pub fn index(&self) -> usize {
@@ -57,9 +84,15 @@ impl Rule {
         self.line
     }
 
-    /// Where the rule sends a connection.
+    /// What is done with a connection that it matches.
     #[must_use]
-    pub fn way(&self) -> &Way {
-        &self.way
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// Where the rule sends a connection; `None` if the next rule is tried.
+    #[must_use]
+    pub fn way(&self) -> Option<&Way> {
+        self.action.way()
     }
 }

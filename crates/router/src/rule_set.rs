@@ -4,12 +4,13 @@ use std::slice;
 
 use waypost_net::{Flow, Host, canonical_ip};
 
-use crate::{Decision, Router};
+use crate::{Decision, Router, step::Facts, tree::Trial};
 
 impl Router {
     /// The rule set by which the rule of `decision` matched, as the file calls it: `geosite:netflix`.
     ///
-    /// That is the first list that has the name; if there is none, the first that has the target's
+    /// Of a rule that names rule sets that is the first of them that matches by itself; a set inside of
+    /// an inverted part does not count. Otherwise it is the first list that has the name; if there is none, the first that has the target's
     /// address or one that the decision matched; if there is none, the first that has the client's
     /// address. Entries that stand in the rule itself are no set, and a list that matched by *not*
     /// having an address (`!geoip:cn`) does not count, nor does one of `localIP`. `None` as well if no
@@ -21,6 +22,18 @@ impl Router {
     #[must_use]
     pub fn rule_set(&self, decision: &Decision<'_>, flow: &Flow) -> Option<&str> {
         let rule = decision.rule?;
+        if !rule.sets.is_empty() || rule.tree.is_some() {
+            let addresses =
+                (!decision.matched_addresses.is_empty()).then(|| decision.matched_addresses.clone());
+            let facts = Facts { addresses, process: Some(None) };
+            let context = self.context_of(flow, &facts);
+            let trial = Trial { router: self, context: &context };
+            let set = match &rule.tree {
+                Some(tree) => trial.matching_set(tree),
+                None => trial.first_set(&rule.sets, false),
+            };
+            return set.and_then(|set| Some(self.sets.iter().find(|known| known.tag == *set)?.tag.as_str()));
+        }
         let by_domain = || self.domain.first_label(rule.index, flow.domain().filter(|_| rule.on.domain)?);
         let by_ip = || {
             let addresses = match &flow.target.host {

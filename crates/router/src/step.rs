@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use waypost_net::{DomainName, Flow};
 
 use crate::{
-    Process, Router, Rule,
+    Effect, Process, Router, Rule,
     explain::{Pass, Silent},
 };
 
@@ -16,6 +16,8 @@ pub enum Step<'r> {
     Decided(Decision<'r>),
     /// Something has to be found out first.
     Ask(Pending<'r>),
+    /// Something has to be done before the next rule is tried.
+    Perform(Performing<'r>),
 }
 
 /// A decision.
@@ -44,6 +46,42 @@ pub struct Pending<'r> {
     pub(crate) position: Position,
     pub(crate) facts: Facts,
     pub(crate) question: Question,
+}
+
+/// A decision that waits until something is done.
+#[derive(Debug)]
+pub struct Performing<'r> {
+    pub(crate) router: &'r Router,
+    pub(crate) pass: Pass,
+    pub(crate) facts: Facts,
+    pub(crate) rule: &'r Rule,
+    pub(crate) effect: &'r Effect,
+}
+
+impl<'r> Performing<'r> {
+    /// The rule that wants it.
+    #[must_use]
+    pub fn rule(&self) -> &'r Rule {
+        self.rule
+    }
+
+    /// What has to be done.
+    #[must_use]
+    pub fn effect(&self) -> &'r Effect {
+        self.effect
+    }
+
+    /// Goes on with the rule behind it. `flow` is the one that the decision began with, with what has
+    /// changed of it.
+    #[must_use]
+    pub fn done(self, flow: &Flow) -> Step<'r> {
+        let position = self.position();
+        self.router.run(flow, self.facts, position, &mut Silent)
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { pass: self.pass, rule: self.rule.index + 1 }
+    }
 }
 
 /// What has been found out; a failed look-up is an empty list and is not repeated.

@@ -14,7 +14,9 @@ pub(super) fn find_unreachable(
     strategy: Option<Spanned<DomainStrategy>>,
     report: &mut Report<'_>,
 ) {
-    let Some(index) = rules.iter().position(|rule| is_catch_all(&rule.conditions)) else { return };
+    let Some(index) = rules.iter().position(|rule| rule.matcher.one().is_some_and(is_catch_all)) else {
+        return;
+    };
     let (before, from) = rules.split_at(index);
     let Some((catch_all, behind)) = from.split_first() else { return };
     let line = report.line(catch_all.span);
@@ -28,7 +30,8 @@ pub(super) fn find_unreachable(
         };
         report.warning(first.span, message).help("move the rule for everything to the end");
     }
-    let needs_addresses = before.iter().any(|rule| rule.conditions.ip.is_some());
+    let needs_addresses =
+        before.iter().any(|rule| rule.matcher.one().is_some_and(|conditions| conditions.ip.is_some()));
     if let Some(strategy) = strategy
         && strategy.value == DomainStrategy::IpIfNonMatch
         && needs_addresses

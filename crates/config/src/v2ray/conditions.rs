@@ -48,32 +48,41 @@ pub(super) fn read(
         inbound_tag: read_inbound_tags(rule, names, report),
         protocol: read_protocols(rule, names, report),
         attributes: rule.get("attrs").and_then(|field| attrs::read(field, report)),
-        process: read_processes(rule, report),
+        process: read_processes(rule, report).into_iter().collect(),
         local_os: read_systems(rule, report),
+        ..Conditions::default()
     };
     (!is_empty(&conditions)).then_some(conditions)
 }
 
-fn is_empty(conditions: &Conditions) -> bool {
-    matches!(
-        conditions,
-        Conditions {
-            domain: None,
-            ip: None,
-            source: None,
-            local_ip: None,
-            port: None,
-            source_port: None,
-            local_port: None,
-            network: None,
-            user: None,
-            inbound_tag: None,
-            protocol: None,
-            attributes: None,
-            process: None,
-            local_os: None,
-        }
-    )
+/// Whether there is no condition at all.
+pub(crate) fn is_empty(conditions: &Conditions) -> bool {
+    let Conditions {
+        domain: None,
+        ip: None,
+        source: None,
+        local_ip: None,
+        port: None,
+        source_port: None,
+        local_port: None,
+        network: None,
+        user: None,
+        inbound_tag: None,
+        protocol: None,
+        attributes: None,
+        process,
+        local_os: None,
+        ip_version: None,
+        clash_mode: None,
+        client: None,
+        rule_sets: None,
+        either: _,
+        invert: _,
+    } = conditions
+    else {
+        return false;
+    };
+    process.is_empty()
 }
 
 fn read_domains(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Spanned<DomainEntry>>> {

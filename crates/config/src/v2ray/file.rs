@@ -1,13 +1,12 @@
 use super::{
-    checks, dialect, dns, inbound, load_balance, log, names::Names, observatory, outbound, policy, routing,
-    strategy,
+    checks, dns, inbound, load_balance, log, names::Names, observatory, outbound, policy, routing, strategy,
 };
 use crate::{
-    Span, UnknownKeys,
+    Span,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::Config,
-    object::{Object, choose},
+    model::{Config, Dialect, Experimental},
+    object::Object,
     report::Report,
 };
 
@@ -67,15 +66,6 @@ const fn section(name: &'static str, doc: &'static str) -> Key {
 
 /// Reads the tree of a whole file.
 pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
-    if root.members().is_none() {
-        let message = format!("expected an object with `inbounds` and `outbounds`, found {}", root.found());
-        report.error(root.span, message);
-        return None;
-    }
-    if dialect::refuse_sing_box(root, report) {
-        return None;
-    }
-    read_unknown_keys(root, report);
     let file = Object::read(root, "the file", &FILE, report)?;
     let mut names = Names::default();
     let log = log::read(&file, report);
@@ -107,23 +97,9 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     checks::find_unused(&names, report);
     strategy::find_unasked(&names, report);
     let observatories = names.observatories;
-    Some(Config { log, dns, inbounds, outbounds, observatories, routing, stats })
-}
-
-/// The file can ask for lenience itself; this has to be known before the first key is judged.
-fn read_unknown_keys(root: &Value, report: &mut Report<'_>) {
-    let names = ["unknownKeys", "unknown_keys", "unknown-keys"];
-    let Some(member) = names.into_iter().find_map(|name| root.member(name)) else { return };
-    let Some(text) = member.value.text() else {
-        let message = format!("expected `error` or `warn` for `unknownKeys`, found {}", member.value.found());
-        report.error(member.value.span, message);
-        return;
-    };
-    let choices = [("error", UnknownKeys::Error), ("warn", UnknownKeys::Warn)];
-    let written = crate::Spanned::new(text, member.value.span);
-    if choose("unknownKeys", written, &choices, report) == Some(UnknownKeys::Warn) {
-        report.unknown_keys = UnknownKeys::Warn;
-    }
+    let experimental = Experimental::default();
+    let dialect = Dialect::V2ray;
+    Some(Config { dialect, log, dns, inbounds, outbounds, observatories, routing, stats, experimental })
 }
 
 /// The elements of a list and of its old forms, which come first.

@@ -129,6 +129,7 @@ mod tests {
             .map(|entry| {
                 let set = match entry.set {
                     IpSet::Net(net) => net.to_string(),
+                    IpSet::NotPublic => "private".to_owned(),
                     IpSet::List { file, code } => format!("{file} {code}"),
                 };
                 format!("{}{set}", if entry.inverse { "!" } else { "" })

@@ -5,7 +5,6 @@ mod attrs;
 mod balancer;
 mod checks;
 mod conditions;
-mod dialect;
 mod dns;
 mod dns_address;
 mod dns_outbound;
@@ -13,13 +12,11 @@ mod dns_server;
 mod domain;
 mod door;
 mod file;
-mod host;
 mod inbound;
 mod ip;
 mod listen;
 mod load_balance;
 mod log;
-mod names;
 mod observatory;
 mod outbound;
 mod policy;
@@ -35,7 +32,7 @@ mod upstream;
 
 pub(crate) use file::read;
 
-use crate::keys::KeyTable;
+use crate::{host, keys::KeyTable, names};
 
 static TABLES: &[&KeyTable] = &[
     &file::FILE,

@@ -69,7 +69,7 @@ pub(super) fn read(file: &Object<'_>, names: &mut Names, report: &mut Report<'_>
         values.into_iter().filter_map(|value| rule::read(value, form, names, report)).collect();
     checks::find_unreachable(&rules, strategy, report);
     let domain_strategy = strategy.map(|strategy| strategy.value).unwrap_or_default();
-    Routing { domain_strategy, rules, balancers }
+    Routing { domain_strategy, rules, balancers, ..Routing::default() }
 }
 
 fn read_strategy(

@@ -10,7 +10,7 @@ use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Conditions, Rule, RuleTarget},
+    model::{Conditions, Matcher, RouteOptions, Rule, RuleAction, RuleTarget},
     object::Object,
     report::{Report, quote},
 };
@@ -95,8 +95,8 @@ pub(super) fn read(
     let tag = rule.text("ruleTag", report).filter(|tag| !tag.value.is_empty());
     let rule = Rule {
         tag: tag.map(|tag| Tag::from(tag.value)),
-        target: target?,
-        conditions: conditions?,
+        action: RuleAction::Route { target: target?, options: RouteOptions::default() },
+        matcher: Matcher::One(Box::new(conditions?)),
         span: rule.span,
     };
     enabled.then_some(rule)
@@ -169,7 +169,7 @@ fn find(
 }
 
 /// Whether the conditions hold for every connection that there can be.
-pub(super) fn is_catch_all(conditions: &Conditions) -> bool {
+pub(crate) fn is_catch_all(conditions: &Conditions) -> bool {
     let Conditions {
         domain: None,
         ip: None,
@@ -183,13 +183,20 @@ pub(super) fn is_catch_all(conditions: &Conditions) -> bool {
         inbound_tag: None,
         protocol: None,
         attributes: None,
-        process: None,
+        process,
         local_os: None,
+        ip_version: None,
+        clash_mode: None,
+        client: None,
+        rule_sets: None,
+        either: _,
+        invert: false,
     } = conditions
     else {
         return false;
     };
     let all_ports = |range: &waypost_net::PortRange| range.first <= 1 && range.last == u16::MAX;
-    port.as_ref().is_none_or(|ports| ports.ranges().iter().any(all_ports))
+    process.is_empty()
+        && port.as_ref().is_none_or(|ports| ports.ranges().iter().any(all_ports))
         && network.is_none_or(|networks| networks == waypost_net::Networks::ALL)
 }

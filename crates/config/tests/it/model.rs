@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use waypost_config::model::{
     AddressFamily, ClientProtocol, Config, DomainEntry, DomainStrategy, FreedomResolve, HostsAnswer,
-    InboundProtocol, LogLevel, OutboundProtocol, ProcessEntry, RuleTarget, UdpInbound, UserEntry,
+    InboundProtocol, LogLevel, OutboundProtocol, ProcessEntry, RuleAction, RuleTarget, UdpInbound, UserEntry,
 };
 use waypost_net::{Host, PortRange};
 
@@ -63,7 +63,7 @@ fn rules_of_the_old_wrapper_come_last() {
         .routing
         .rules
         .iter()
-        .filter_map(|rule| Some(rule.conditions.port.as_ref()?.to_string()))
+        .filter_map(|rule| Some(rule.matcher.one()?.port.as_ref()?.to_string()))
         .collect();
     assert_eq!(ports, ["2", "1"]);
     assert_eq!(config.routing.domain_strategy, DomainStrategy::AsIs);
@@ -90,7 +90,10 @@ fn whoever_listens_for_everybody_was_told_to() {
     assert_eq!(ports.first(), Some(&PortRange { first: 1080, last: 1083 }));
     assert_eq!(ports.get(1), Some(&PortRange { first: 1234, last: 1234 }));
     let rule = config.routing.rules.first().expect("a rule");
-    assert_eq!(rule.conditions.port.as_ref().map(ToString::to_string).as_deref(), Some("1234,6881-6889"));
+    assert_eq!(
+        rule.matcher.one().unwrap().port.as_ref().map(ToString::to_string).as_deref(),
+        Some("1234,6881-6889")
+    );
 }
 
 #[test]
@@ -139,8 +142,10 @@ fn conditions_of_xray_are_read() {
     let config = good!("05-xray");
     let rule = config.routing.rules.first().expect("a rule");
     assert_eq!(rule.tag.as_deref(), Some("office"));
-    assert!(matches!(&rule.target, RuleTarget::Outbound(tag) if &*tag.value == "block"));
-    let conditions = &rule.conditions;
+    assert!(
+        matches!(&rule.action, RuleAction::Route { target: RuleTarget::Outbound(tag), .. } if &*tag.value == "block")
+    );
+    let conditions = rule.matcher.one().unwrap();
     let users: Vec<_> = conditions.user.iter().flatten().map(|user| &user.value).collect();
     assert_eq!(users, [&UserEntry::Regexp("^al".into()), &UserEntry::Exact("bob".into())]);
     let processes: Vec<_> = conditions.process.iter().flatten().map(|process| &process.value).collect();
@@ -161,7 +166,7 @@ fn conditions_of_xray_are_read() {
 fn a_rule_that_is_switched_off_is_left_out() {
     let config = good!("08-front-end");
     assert_eq!(config.routing.rules.len(), 1);
-    assert!(config.routing.rules.iter().all(|rule| rule.conditions.inbound_tag.is_none()));
+    assert!(config.routing.rules.iter().all(|rule| rule.matcher.one().unwrap().inbound_tag.is_none()));
 }
 
 #[test]
@@ -170,7 +175,7 @@ fn places_point_at_the_values() {
     let config = config("manual", text);
     assert_eq!(config.log.level, Some(LogLevel::Warning));
     for rule in &config.routing.rules {
-        for entry in rule.conditions.domain.iter().flatten() {
+        for entry in rule.matcher.one().unwrap().domain.iter().flatten() {
             assert!(text.get(entry.span.start..entry.span.end).is_some_and(|text| text.starts_with('"')));
         }
         assert!(text.get(rule.span.start..rule.span.end).is_some_and(|text| text.starts_with('{')));

@@ -84,7 +84,7 @@ fn config(routing: &Value, port: &Value) -> Option<Config> {
 /// Reads a rule with one condition.
 fn conditions(key: &str, value: &Value) -> Option<Conditions> {
     let config = config(&json!({"rules": [{key: value, "outboundTag": "a"}]}), &json!(1080))?;
-    config.routing.rules.into_iter().next().map(|rule| rule.conditions)
+    config.routing.rules.into_iter().next().and_then(|rule| rule.matcher.one().cloned())
 }
 
 #[test]
@@ -145,6 +145,7 @@ fn string_lists() {
                 DomainEntry::Regexp(_)
                 | DomainEntry::Suffix(_)
                 | DomainEntry::Full(_)
+                | DomainEntry::Below(_)
                 | DomainEntry::List(_) => {
                     panic!("not a keyword: {entry:?}")
                 }

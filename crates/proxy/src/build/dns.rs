@@ -128,7 +128,9 @@ fn add_names<'a>(
         for (kind, text) in texts {
             let added = match kind {
                 EntryKind::Full => names.full(text, number).map_err(|error| bad_name(text, error)),
-                EntryKind::Suffix => names.suffix(text, number).map_err(|error| bad_name(text, error)),
+                EntryKind::Suffix | EntryKind::Below => {
+                    names.suffix(text, number).map_err(|error| bad_name(text, error))
+                }
                 EntryKind::Keyword => {
                     names.keyword(text, number);
                     Ok(())
@@ -165,6 +167,7 @@ fn texts<'a>(
             one(EntryKind::Regexp, text)
         }
         DomainEntry::Suffix(text) => one(EntryKind::Suffix, text),
+        DomainEntry::Below(text) => one(EntryKind::Below, text),
         DomainEntry::Full(text) => one(EntryKind::Full, text),
         DomainEntry::List(list) => {
             let texts = files.site(list, entry.span, problems).unwrap_or_else(|Reported| Vec::new());
@@ -207,6 +210,9 @@ fn address_filter(
         let id = if entry.value.inverse { INVERSE } else { POSITIVE };
         match &entry.value.set {
             IpSet::Net(net) => builder.insert(*net, id),
+            IpSet::NotPublic => {
+                waypost_geoip::not_public_prefixes().for_each(|net| builder.insert(net, id));
+            }
             IpSet::List { file, code } => {
                 let prefixes = files.ip(file, code, entry.span, problems);
                 for prefix in prefixes.unwrap_or_else(|Reported| Vec::new()) {
@@ -250,7 +256,7 @@ fn pattern(kind: EntryKind, text: &str) -> Result<Pattern, Problem> {
     let regexp = |error| Problem::Regexp { expression: text.into(), error };
     Ok(match kind {
         EntryKind::Full => Pattern::Full(name(text)?),
-        EntryKind::Suffix => Pattern::Suffix(name(text)?),
+        EntryKind::Suffix | EntryKind::Below => Pattern::Suffix(name(text)?),
         EntryKind::Keyword => Pattern::Keyword(text.to_ascii_lowercase().into()),
         EntryKind::Regexp => {
             Pattern::Regexp(go_regexp::compile(text, HOSTS_REGEXP_LIMIT_BYTES).map_err(regexp)?)

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use waypost_config::{
     Diagnostic, Severity, Span, Spanned,
-    model::{Conditions, Config, DomainEntry, GeositeRef, IpEntry, IpSet},
+    model::{Conditions, Config, DomainEntry, GeositeRef, IpEntry, IpSet, Matcher, RuleSetSource},
     nearest,
 };
 use waypost_geodata::{CountryMmdb, DomainKind, GeoipFile, GeositeFile, MmdbError};
@@ -153,9 +153,12 @@ impl<'a> Wanted<'a> {
     fn of(config: &'a Config) -> Self {
         let mut wanted = Self::default();
         for rule in &config.routing.rules {
-            let Conditions { domain, ip, source, local_ip, .. } = &rule.conditions;
-            domain.iter().flatten().for_each(|entry| wanted.domain(entry));
-            [ip, source, local_ip].into_iter().flatten().flatten().for_each(|entry| wanted.ip(entry));
+            wanted.matcher(&rule.matcher);
+        }
+        for set in &config.routing.rule_sets {
+            if let RuleSetSource::Inline(rules) = &set.source {
+                rules.iter().for_each(|rule| wanted.matcher(rule));
+            }
         }
         for sniffing in config.inbounds.iter().filter_map(|inbound| inbound.sniffing.as_ref()) {
             sniffing.domains_excluded.iter().for_each(|entry| wanted.domain(entry));
@@ -168,6 +171,13 @@ impl<'a> Wanted<'a> {
             filters.flat_map(|filter| &filter.entries).for_each(|entry| wanted.ip(entry));
         }
         wanted
+    }
+
+    fn matcher(&mut self, matcher: &'a Matcher) {
+        matcher.for_each(&mut |Conditions { domain, ip, source, local_ip, .. }| {
+            domain.iter().flatten().for_each(|entry| self.domain(entry));
+            [ip, source, local_ip].into_iter().flatten().flatten().for_each(|entry| self.ip(entry));
+        });
     }
 
     fn domain(&mut self, entry: &'a Spanned<DomainEntry>) {

@@ -1,5 +1,6 @@
 //! From the configuration to what runs. This is the only place that knows both sides.
 
+mod action;
 mod assets;
 mod dns;
 mod geo;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
     Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
-    model::{AddressFamily, Config, InboundProtocol, OutboundProtocol},
+    model::{self, AddressFamily, Config, InboundProtocol, OutboundProtocol},
 };
 use waypost_dns::{Family, Resolver};
 use waypost_router::Router;
@@ -155,16 +156,30 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
     Parts { router, resolver, outbounds, leaves, sniffing }
 }
 
-/// The first entry of the file, which takes what no rule matches.
+/// What takes what no rule matches: `final`, or the first entry of the file.
 fn default(config: &Config) -> Option<WayOut> {
-    Some(match config.outbounds.first()?.protocol {
-        OutboundProtocol::LoadBalance(_) => WayOut::Group(GroupId::new(0)),
+    let named = |tag: &waypost_config::Spanned<waypost_net::Tag>| {
+        config
+            .outbounds
+            .iter()
+            .position(|outbound| outbound.tag.as_ref().is_some_and(|known| known.value == tag.value))
+    };
+    let index = match &config.routing.default {
+        Some(tag) => named(tag)?,
+        None => 0,
+    };
+    let is_group =
+        |outbound: &&model::Outbound| matches!(outbound.protocol, OutboundProtocol::LoadBalance(_));
+    let before = config.outbounds.get(..index)?;
+    let groups_before = before.iter().filter(is_group).count();
+    Some(match config.outbounds.get(index)?.protocol {
+        OutboundProtocol::LoadBalance(_) => WayOut::Group(GroupId::new(groups_before)),
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Blackhole { .. }
         | OutboundProtocol::Dns(_)
         | OutboundProtocol::Loopback { .. }
         | OutboundProtocol::Socks(_)
-        | OutboundProtocol::Http(_) => WayOut::Outbound(0),
+        | OutboundProtocol::Http(_) => WayOut::Outbound(index - groups_before),
     })
 }
 

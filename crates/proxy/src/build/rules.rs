@@ -10,12 +10,13 @@ use waypost_config::{
 use waypost_geosite::go_regexp;
 use waypost_net::Tag;
 use waypost_router::{
-    AttributeCondition, AttributeTest, BuildError, Conditions, DomainList, EntryKind, IpList, Problem,
-    ProcessPattern, Router, RuleSpec, Strategy, UserPattern, Way,
+    Action, AttributeCondition, AttributeTest, BuildError, Conditions, DomainList, EntryKind, IpList,
+    IpVersion, Logical, LogicalMode, Matcher, Problem, ProcessPattern, Router, RouterSpec, RuleSetSpec,
+    RuleSets, RuleSpec, Strategy, UserPattern, Words,
 };
 
 use super::{
-    failure,
+    action, failure,
     geo::{GeoFiles, Reported},
 };
 
@@ -30,10 +31,15 @@ pub(super) fn router(
         tag: rule.tag.clone(),
         line: source.position(rule.span.start).line,
         span: rule.span,
-        way: way(&rule.target),
-        conditions: &rule.conditions,
+        action: action::action(&rule.action),
+        matcher: &rule.matcher,
     });
-    compile(strategy(config.routing.domain_strategy), rules, files, problems)
+    let naming = match config.dialect {
+        model::Dialect::V2ray => Words::V2ray,
+        model::Dialect::SingBox => Words::SingBox,
+    };
+    let sets = WrittenSets::of(config);
+    compile(strategy(config.routing.domain_strategy), naming, rules, &sets, files, problems)
 }
 
 /// A rule before it is compiled.
@@ -41,25 +47,57 @@ pub(super) struct Written<'a> {
     pub(super) tag: Option<Tag>,
     pub(super) line: usize,
     pub(super) span: Span,
-    pub(super) way: Way,
-    pub(super) conditions: &'a model::Conditions,
+    pub(super) action: Action,
+    pub(super) matcher: &'a model::Matcher,
+}
+
+/// The rule sets that rules may refer to, by their places.
+#[derive(Default)]
+pub(super) struct WrittenSets<'a> {
+    sets: Vec<(&'a Tag, Span, &'a [model::Matcher])>,
+}
+
+impl<'a> WrittenSets<'a> {
+    fn of(config: &'a Config) -> Self {
+        let rules = |set: &'a model::RuleSet| match &set.source {
+            model::RuleSetSource::Inline(rules) => &**rules,
+            model::RuleSetSource::Local { .. } | model::RuleSetSource::Remote { .. } => &[],
+        };
+        let sets = config.routing.rule_sets.iter().map(|set| (&set.tag.value, set.span, rules(set)));
+        Self { sets: sets.collect() }
+    }
+
+    fn place(&self, tag: &Tag) -> Option<usize> {
+        self.sets.iter().position(|(known, ..)| *known == tag)
+    }
 }
 
 /// Compiles rules; `None` if that failed, and `problems` says why.
 pub(super) fn compile<'a>(
     strategy: Strategy,
+    words: Words,
     rules: impl Iterator<Item = Written<'a>>,
+    sets: &WrittenSets<'a>,
     files: &'a GeoFiles,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Router> {
-    let (mut places, mut specs) = (Vec::new(), Vec::new());
-    for Written { tag, line, span, way, conditions } in rules {
-        let mut lowering = Lowering { files, problems, places: RulePlaces::default() };
-        let conditions = lowering.conditions(conditions);
-        places.push((span, lowering.places));
-        specs.push(RuleSpec { tag, line, way, conditions });
+    let (mut places, mut specs, mut set_specs) = (Vec::new(), Vec::new(), Vec::new());
+    for Written { tag, line, span, action, matcher } in rules {
+        let mut lowering = Lowering { files, sets, problems, places: Vec::new() };
+        let matcher = lowering.matcher(matcher);
+        places.push((None, span, lowering.places));
+        specs.push(RuleSpec { tag, line, action, matcher });
     }
-    match Router::new(strategy, specs) {
+    for (index, (tag, span, rules)) in sets.sets.iter().enumerate() {
+        let mut set_rules = Vec::with_capacity(rules.len());
+        for rule in *rules {
+            let mut lowering = Lowering { files, sets, problems, places: Vec::new() };
+            set_rules.push(lowering.matcher(rule));
+            places.push((Some(index), *span, lowering.places));
+        }
+        set_specs.push(RuleSetSpec { tag: (*tag).clone(), rules: set_rules });
+    }
+    match Router::new(RouterSpec { strategy, words, rules: specs, rule_sets: set_specs }) {
         Ok(router) => Some(router),
         Err(errors) => {
             diagnose(&errors, &places, problems);
@@ -76,19 +114,17 @@ fn strategy(strategy: model::DomainStrategy) -> Strategy {
     }
 }
 
-fn way(target: &model::RuleTarget) -> Way {
-    match target {
-        model::RuleTarget::Outbound(tag) => Way::Outbound(tag.value.clone()),
-        model::RuleTarget::Balancer(tag) => Way::Balancer(tag.value.clone()),
-    }
-}
+/// Where the conditions of a rule stand in the file: the rule set that it belongs to, the rule, and the
+/// entries of its parts.
+type RulePlaces = (Option<usize>, Span, Vec<PartPlaces>);
 
-/// Where the entries of a rule stand in the file.
+/// Where the entries of a part of a rule stand in the file.
 #[derive(Default)]
-struct RulePlaces {
+struct PartPlaces {
     domain: Vec<ListPlace>,
     user: Vec<Span>,
     attributes: Vec<Span>,
+    process: Vec<Vec<Span>>,
 }
 
 /// Where a list of names stands in the file.
@@ -100,11 +136,15 @@ enum ListPlace {
 }
 
 /// Reports what cannot be compiled. Of a list from a geo file only the first entry is shown.
-fn diagnose(errors: &[BuildError], places: &[(Span, RulePlaces)], problems: &mut Vec<Diagnostic>) {
+fn diagnose(errors: &[BuildError], places: &[RulePlaces], problems: &mut Vec<Diagnostic>) {
     let mut last_list = None;
     for error in errors {
-        let Some((rule, places)) = places.get(error.rule) else {
-            problems.push(failure(Span::default(), &error.problem));
+        let mut of_set = places.iter().filter(|(set, ..)| *set == error.place.set);
+        let found = of_set.nth(error.place.rule);
+        let Some((rule, places)) =
+            found.and_then(|(_, rule, parts)| Some((rule, parts.get(error.place.part)?)))
+        else {
+            problems.push(failure(found.map(|(_, rule, _)| *rule).unwrap_or_default(), &error.problem));
             continue;
         };
         let entry = |spans: &[Span]| spans.get(error.entry).copied().unwrap_or(*rule);
@@ -115,13 +155,14 @@ fn diagnose(errors: &[BuildError], places: &[(Span, RulePlaces)], problems: &mut
             ("domain", Some(ListPlace::Own(spans))) => (entry(spans), None),
             ("user", _) => (entry(&places.user), None),
             ("attrs", _) => (entry(&places.attributes), None),
+            ("process", _) => (places.process.get(error.list).map_or(*rule, |spans| entry(spans)), None),
             (_, _) => (*rule, None),
         };
         let Some(label) = label else {
             problems.push(failure(span, &error.problem));
             continue;
         };
-        let list = Some((error.rule, error.list));
+        let list = Some((error.place, error.list));
         if list != last_list {
             problems.push(bad_entry(span, label, &error.problem));
         }
@@ -151,11 +192,30 @@ pub(super) fn upper_case_warning(expression: &str, span: Span) -> Option<Diagnos
 
 struct Lowering<'a, 'p> {
     files: &'a GeoFiles,
+    sets: &'p WrittenSets<'a>,
     problems: &'p mut Vec<Diagnostic>,
-    places: RulePlaces,
+    /// Of the parts so far.
+    places: Vec<PartPlaces>,
 }
 
 impl<'a> Lowering<'a, '_> {
+    fn matcher(&mut self, matcher: &'a model::Matcher) -> Matcher<'a> {
+        match matcher {
+            model::Matcher::One(conditions) => {
+                self.places.push(PartPlaces::default());
+                Matcher::One(Box::new(self.conditions(conditions)))
+            }
+            model::Matcher::Logical(model::Logical { mode, matchers, invert }) => Matcher::Logical(Logical {
+                mode: match mode {
+                    model::LogicalMode::And => LogicalMode::And,
+                    model::LogicalMode::Or => LogicalMode::Or,
+                },
+                matchers: matchers.iter().map(|matcher| self.matcher(matcher)).collect(),
+                invert: *invert,
+            }),
+        }
+    }
+
     fn conditions(&mut self, conditions: &'a model::Conditions) -> Conditions<'a> {
         let model::Conditions {
             domain,
@@ -172,9 +232,18 @@ impl<'a> Lowering<'a, '_> {
             attributes,
             process,
             local_os,
+            ip_version,
+            clash_mode,
+            client,
+            rule_sets,
+            either,
+            invert,
         } = conditions;
-        self.places.user = spans(user.as_deref());
-        self.places.attributes = spans(attributes.as_deref());
+        if let Some(places) = self.places.last_mut() {
+            places.user = spans(user.as_deref());
+            places.attributes = spans(attributes.as_deref());
+            places.process = process.iter().map(|entries| spans(Some(entries))).collect();
+        }
         Conditions {
             domain: domain.as_ref().map(|entries| self.domain_lists(entries)),
             ip: ip.as_ref().map(|entries| self.ip_lists(entries)),
@@ -193,11 +262,24 @@ impl<'a> Lowering<'a, '_> {
                 .as_ref()
                 .map(|entries| entries.iter().map(|entry| attribute(&entry.value)).collect()),
             process: process
-                .as_ref()
-                .map(|entries| entries.iter().map(|entry| process_pattern(&entry.value)).collect()),
+                .iter()
+                .map(|entries| entries.iter().map(|entry| process_pattern(&entry.value)).collect())
+                .collect(),
             operating_system: local_os
                 .as_ref()
                 .map(|names| names.iter().any(|name| **name == *this_system())),
+            ip_version: ip_version.map(|version| match version {
+                model::IpVersion::V4 => IpVersion::V4,
+                model::IpVersion::V6 => IpVersion::V6,
+            }),
+            mode: clash_mode.clone(),
+            client: client.clone(),
+            rule_sets: rule_sets.as_ref().map(|named| RuleSets {
+                sets: named.tags.iter().filter_map(|tag| self.sets.place(&tag.value)).collect(),
+                match_source: named.match_source,
+            }),
+            either: *either,
+            invert: *invert,
         }
     }
 
@@ -214,6 +296,7 @@ impl<'a> Lowering<'a, '_> {
                 }
                 DomainEntry::Suffix(text) => (EntryKind::Suffix, &**text),
                 DomainEntry::Full(text) => (EntryKind::Full, &**text),
+                DomainEntry::Below(text) => (EntryKind::Below, &**text),
                 DomainEntry::List(reference) => {
                     let entries = self.files.site(reference, *span, self.problems);
                     let entries = entries.unwrap_or_else(|Reported| Vec::new());
@@ -230,7 +313,9 @@ impl<'a> Lowering<'a, '_> {
             lists.push(DomainList { label: None, entries: own });
             places.push(ListPlace::Own(own_places));
         }
-        self.places.domain = places;
+        if let Some(part) = self.places.last_mut() {
+            part.domain = places;
+        }
         lists
     }
 
@@ -239,6 +324,11 @@ impl<'a> Lowering<'a, '_> {
         let mut lists = Vec::new();
         for Spanned { value, span } in entries {
             match &value.set {
+                IpSet::NotPublic => {
+                    let prefixes = waypost_geoip::not_public_prefixes().collect::<Vec<_>>().into();
+                    let label = Some("private addresses".into());
+                    lists.push(IpList { label, inverse: value.inverse, prefixes });
+                }
                 IpSet::Net(net) if value.inverse => inverse.push(*net),
                 IpSet::Net(net) => positive.push(*net),
                 IpSet::List { file, code } => {
@@ -303,6 +393,9 @@ fn process_pattern(entry: &model::ProcessEntry) -> ProcessPattern {
         model::ProcessEntry::Name(name) => ProcessPattern::Name(name.clone()),
         model::ProcessEntry::Path(path) => ProcessPattern::Path(path.clone()),
         model::ProcessEntry::Folder(folder) => ProcessPattern::Folder(folder.clone()),
+        model::ProcessEntry::Regexp(expression) => ProcessPattern::Regexp(expression.clone()),
+        model::ProcessEntry::User(user) => ProcessPattern::User(user.clone()),
+        model::ProcessEntry::UserId(id) => ProcessPattern::UserId(*id),
     }
 }
 

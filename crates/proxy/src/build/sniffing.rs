@@ -2,14 +2,14 @@
 
 use waypost_config::{
     Diagnostic, Span,
-    model::{self, Conditions, Config},
+    model::{self, Conditions, Config, Matcher},
 };
 use waypost_net::Tag;
-use waypost_router::{Router, Strategy, Way};
+use waypost_router::{Router, Strategy, Way, Words};
 
 use super::{
     geo::GeoFiles,
-    rules::{self, Written},
+    rules::{self, Written, WrittenSets},
 };
 use crate::sniffing::Sniffing;
 
@@ -19,10 +19,12 @@ pub(super) fn sniffing(
     files: &GeoFiles,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Option<Sniffing>> {
-    let labels_count = config.routing.rules.iter().any(|rule| {
-        let Conditions { protocol, attributes, .. } = &rule.conditions;
-        protocol.is_some() || attributes.is_some()
-    });
+    let mut labels_count = false;
+    for rule in &config.routing.rules {
+        rule.matcher.for_each(&mut |Conditions { protocol, attributes, .. }| {
+            labels_count |= protocol.is_some() || attributes.is_some();
+        });
+    }
     let read = |inbound: &model::Inbound| {
         let sniffing = inbound.sniffing.as_ref()?;
         let excluded = excluded(sniffing, inbound.span, files, problems);
@@ -44,22 +46,22 @@ fn excluded(
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Router> {
     let (names, ips) = (&sniffing.domains_excluded, &sniffing.ips_excluded);
-    let mut conditions = Vec::new();
+    let mut conditions: Vec<Matcher> = Vec::new();
     if !names.is_empty() {
-        conditions.push(Conditions { domain: Some(names.clone()), ..Conditions::default() });
+        conditions.push(Conditions { domain: Some(names.clone()), ..Conditions::default() }.into());
     }
     if !ips.is_empty() {
-        conditions.push(Conditions { ip: Some(ips.clone()), ..Conditions::default() });
+        conditions.push(Conditions { ip: Some(ips.clone()), ..Conditions::default() }.into());
     }
     if conditions.is_empty() {
         return None;
     }
-    let rules = conditions.iter().map(|conditions| Written {
+    let rules = conditions.iter().map(|matcher| Written {
         tag: None,
         line: 0,
         span,
-        way: Way::Outbound(Tag::from("excluded")),
-        conditions,
+        action: Way::Outbound(Tag::from("excluded")).into(),
+        matcher,
     });
-    rules::compile(Strategy::AsIs, rules, files, problems)
+    rules::compile(Strategy::AsIs, Words::V2ray, rules, &WrittenSets::default(), files, problems)
 }

@@ -133,7 +133,7 @@ impl<'a> Forwarder<'a> {
     /// Decides by the rules of this moment, and sends.
     async fn send(&self, flow: Flow, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
         let snapshot = self.core.snapshot.load_full();
-        let rule = decide(&snapshot, &flow).await.rule.map(waypost_router::Rule::index);
+        let rule = decide(&snapshot, &mut flow.clone()).await.rule.map(waypost_router::Rule::index);
         let way =
             Way { target: flow.target.clone(), user: flow.user.clone(), snapshot: snapshot.clone(), rule };
         let shared = Shared { core: &self.core, snapshot: &snapshot };

@@ -83,7 +83,7 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     };
     let mut rounds = 0;
     let (decision, begin, rule, route) = loop {
-        let decision = decide(&snapshot, &flow).await;
+        let decision = decide(&snapshot, &mut flow).await;
         let begin = Instant::now();
         let rule = snapshot.rule_label(&decision);
         let route = match route(shared, &decision, &mut flow).await {

@@ -3,11 +3,20 @@ use std::net::IpAddr;
 use waypost_net::{Flow, Network, Tag};
 use waypost_router::{
     Answer, Conditions, Decision, DomainList, EntryKind, IpList, Pass, Process, ProcessPattern, Question,
-    Router, RuleSpec, Step, Strategy, Verdict, Way,
+    Router, RouterSpec, RuleSpec, Step, Strategy, Verdict, Way,
 };
 
 pub(crate) fn rule(name: &str, conditions: Conditions<'static>) -> RuleSpec<'static> {
-    RuleSpec { tag: Some(Tag::from(name)), line: 0, way: Way::Outbound(Tag::from(name)), conditions }
+    RuleSpec {
+        tag: Some(Tag::from(name)),
+        line: 0,
+        action: Way::Outbound(Tag::from(name)).into(),
+        matcher: conditions.into(),
+    }
+}
+
+pub(crate) fn build(strategy: Strategy, rules: Vec<RuleSpec<'static>>) -> Router {
+    Router::new(RouterSpec { strategy, rules, ..RouterSpec::default() }).unwrap()
 }
 
 pub(crate) fn suffix(name: &'static str) -> Option<Vec<DomainList<'static>>> {
@@ -39,12 +48,13 @@ fn decide<'r>(router: &'r Router, flow: &Flow, addresses: &[&str]) -> (Decision<
                 lookups += 1;
                 step = pending.with_addresses(flow, addresses.clone());
             }
+            Step::Perform(performing) => panic!("{:?}", performing.effect()),
         }
     }
 }
 
 fn chosen<'r>(decision: &Decision<'r>) -> Option<&'r str> {
-    decision.rule.map(|rule| rule.way().tag().as_str())
+    decision.rule.map(|rule| rule.way().unwrap().tag().unwrap().as_str())
 }
 
 fn domain_then_ip(strategy: Strategy) -> Router {
@@ -60,7 +70,7 @@ fn domain_then_ip(strategy: Strategy) -> Router {
             },
         ),
     ];
-    Router::new(strategy, rules).unwrap()
+    build(strategy, rules)
 }
 
 #[test]
@@ -94,7 +104,7 @@ fn on_demand_asks_only_when_an_ip_condition_decides() {
     assert_eq!((chosen(&decision), lookups), (Some("dom"), 0));
     let (decision, lookups) = decide(&router, &flow("x.com:1"), &["::ffff:10.0.0.1"]);
     assert_eq!((chosen(&decision), lookups), (Some("ten"), 1));
-    let only_both = Router::new(
+    let only_both = build(
         Strategy::IpOnDemand,
         vec![rule(
             "both",
@@ -104,8 +114,7 @@ fn on_demand_asks_only_when_an_ip_condition_decides() {
                 ..Conditions::default()
             },
         )],
-    )
-    .unwrap();
+    );
     let (decision, lookups) = decide(&only_both, &flow("x.com:1"), &["11.0.0.1"]);
     assert_eq!((chosen(&decision), lookups), (None, 0));
 }
@@ -116,8 +125,7 @@ fn inverse_entries_are_all_needed_and_positive_ones_are_alternatives() {
     let mut lists = inverse(&["10.0.0.0/8", "11.0.0.0/8"]);
     lists.extend(nets(&["10.1.0.0/16"], false).unwrap());
     let router =
-        Router::new(Strategy::AsIs, vec![rule("r", Conditions { ip: Some(lists), ..Conditions::default() })])
-            .unwrap();
+        build(Strategy::AsIs, vec![rule("r", Conditions { ip: Some(lists), ..Conditions::default() })]);
     for (target, expected) in [
         ("9.9.9.9:1", Some("r")),
         ("10.2.0.1:1", None),
@@ -133,16 +141,16 @@ fn inverse_entries_are_all_needed_and_positive_ones_are_alternatives() {
 #[test]
 fn the_process_is_asked_for_when_all_else_holds() {
     let conditions = Conditions {
-        process: Some(vec![ProcessPattern::Name("curl".into()), ProcessPattern::Folder("/opt/".into())]),
+        process: vec![vec![ProcessPattern::Name("curl".into()), ProcessPattern::Folder("/opt/".into())]],
         network: Some(waypost_net::Networks { tcp: true, udp: false }),
         ..Conditions::default()
     };
-    let router = Router::new(Strategy::AsIs, vec![rule("p", conditions)]).unwrap();
+    let router = build(Strategy::AsIs, vec![rule("p", conditions)]);
     let ask = |path: Option<&str>| {
         let flow = flow("a.com:1");
         let Step::Ask(pending) = router.route(&flow) else { panic!("the process is not known") };
         assert_eq!(*pending.question(), Question::Process);
-        let process = path.map(|path| Process { path: path.into() });
+        let process = path.map(|path| Process { path: Some(path.into()), ..Process::default() });
         let Step::Decided(decision) = pending.with_process(&flow, process) else { panic!("all is known") };
         chosen(&decision)
     };
@@ -159,15 +167,19 @@ fn the_process_is_asked_for_when_all_else_holds() {
 fn an_explanation_names_the_entry_that_hit() {
     let router = domain_then_ip(Strategy::IpIfNonMatch);
     let mut questions = Vec::new();
-    let (decision, explanation) = router.explain(&flow("www.bar.com:443"), |question| {
-        questions.push(question.clone());
-        Answer::Addresses(vec!["11.0.0.7".parse().unwrap()])
-    });
+    let (decision, explanation) = router.explain(
+        &flow("www.bar.com:443"),
+        |question| {
+            questions.push(question.clone());
+            Answer::Addresses(vec!["11.0.0.7".parse().unwrap()])
+        },
+        |effect, _flow| panic!("{effect:?}"),
+    );
     assert_eq!(chosen(&decision), Some("both"));
     assert_eq!(questions.len(), 1);
     let last = explanation.rules.last().unwrap();
     assert_eq!((last.index, last.pass, last.holds), (2, Pass::Resolving, true));
-    let seen: Vec<_> = last.conditions.iter().map(|c| (c.name, c.verdict, c.seen.as_deref())).collect();
+    let seen: Vec<_> = last.conditions.iter().map(|c| (&*c.name, c.verdict, c.seen.as_deref())).collect();
     assert_eq!(
         seen,
         [
@@ -191,7 +203,8 @@ fn every_bad_entry_is_reported_with_its_place() {
         user: Some(vec![waypost_router::UserPattern::Regexp("[".into())]),
         ..Conditions::default()
     };
-    let errors = Router::new(Strategy::AsIs, vec![rule("x", bad)]).unwrap_err();
-    let places: Vec<_> = errors.iter().map(|error| (error.rule, error.list, error.entry)).collect();
+    let errors =
+        Router::new(RouterSpec { rules: vec![rule("x", bad)], ..RouterSpec::default() }).unwrap_err();
+    let places: Vec<_> = errors.iter().map(|error| (error.place.rule, error.list, error.entry)).collect();
     assert_eq!(places, [(0, 1, 0), (0, 1, 1), (0, 0, 0)]);
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use waypost_net::{Flow, Host, Network, Networks, PortRange, Tag, Target};
 use waypost_router::{
-    Answer, Conditions, DomainList, EntryKind, IpList, Router, RuleSpec, Step, Strategy as Resolve,
-    UserPattern, Way,
+    Answer, Conditions, DomainList, EntryKind, IpList, Router, RouterSpec, RuleSpec, Step,
+    Strategy as Resolve, UserPattern, Way,
 };
 
 /// A rule in a form that the model evaluates directly.
@@ -45,7 +45,12 @@ fn spec(index: usize, plain: &Plain) -> RuleSpec<'_> {
         user: plain.user.as_ref().map(|user| vec![UserPattern::Exact(user.as_str().into())]),
         ..Conditions::default()
     };
-    RuleSpec { tag: None, line: index, way: Way::Outbound(Tag::from(index.to_string())), conditions }
+    RuleSpec {
+        tag: None,
+        line: index,
+        action: Way::Outbound(Tag::from(index.to_string())).into(),
+        matcher: conditions.into(),
+    }
 }
 
 fn ip_holds(entries: &[(bool, ipnet::IpNet)], address: IpAddr) -> bool {
@@ -63,6 +68,7 @@ fn holds(plain: &Plain, flow: &Flow, addresses: Option<&[IpAddr]>) -> bool {
             EntryKind::Suffix => {
                 name.strip_suffix(text.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
+            EntryKind::Below => name.strip_suffix(text.as_str()).is_some_and(|rest| rest.ends_with('.')),
             EntryKind::Keyword => name.contains(text.as_str()),
             EntryKind::Regexp => regex::Regex::new(text).unwrap().is_match(name),
         })
@@ -108,6 +114,7 @@ fn any_plain() -> impl Strategy<Value = Plain> {
     let entry = prop_oneof![
         (Just(EntryKind::Full), name),
         (Just(EntryKind::Suffix), name),
+        (Just(EntryKind::Below), name),
         (Just(EntryKind::Keyword), "[ab]{1,2}"),
         (Just(EntryKind::Regexp), "\\^[ab]{1,2}"),
     ];
@@ -173,7 +180,7 @@ proptest! {
         addresses in prop::collection::vec(any_address(), 0..3),
     ) {
         let specs = rules.iter().enumerate().map(|(index, plain)| spec(index, plain)).collect();
-        let router = Router::new(strategy, specs).unwrap();
+        let router = Router::new(RouterSpec { strategy, rules: specs, ..RouterSpec::default() }).unwrap();
         for flow in &flows {
             let expected = model(strategy, &rules, flow, &addresses);
             let mut step = router.route(flow);
@@ -185,6 +192,7 @@ proptest! {
                         lookups += 1;
                         step = pending.with_addresses(flow, addresses.clone());
                     }
+                    Step::Perform(performing) => panic!("{:?}", performing.effect()),
                 }
             };
             prop_assert!(lookups <= 1);
@@ -193,7 +201,7 @@ proptest! {
             let (explained, explanation) = router.explain(flow, |_| {
                 explained_lookups += 1;
                 Answer::Addresses(addresses.clone())
-            });
+            }, |effect, _flow| panic!("{effect:?}"));
             prop_assert_eq!(explained.rule.map(|rule| rule.index()), expected);
             prop_assert_eq!(explained.matched_addresses, decision.matched_addresses);
             prop_assert_eq!(explained_lookups, lookups);

@@ -5,7 +5,7 @@ use waypost_router::{
     Answer, Conditions, DomainList, EntryKind, IpList, Question, Router, RuleSpec, Step, Strategy,
 };
 
-use crate::asking::rule;
+use crate::asking::{build, rule};
 
 fn site(label: &'static str, entries: &[(EntryKind, &'static str)]) -> DomainList<'static> {
     DomainList { label: Some(label.into()), entries: entries.to_vec() }
@@ -35,7 +35,7 @@ fn flow(target: &str) -> Flow {
 
 fn router(conditions: impl IntoIterator<Item = Conditions<'static>>) -> Router {
     let rules: Vec<RuleSpec> = conditions.into_iter().map(|conditions| rule("rule", conditions)).collect();
-    Router::new(Strategy::IpOnDemand, rules).unwrap()
+    build(Strategy::IpOnDemand, rules)
 }
 
 /// Decides about `flow`, whose name has `addresses`, and asks for the rule set. What an explanation
@@ -48,15 +48,20 @@ fn check_flow(router: &Router, flow: &Flow, addresses: &[&str], expected: Option
         match step {
             Step::Decided(decision) => break decision,
             Step::Ask(pending) => step = pending.with_addresses(flow, addresses.clone()),
+            Step::Perform(performing) => panic!("{:?}", performing.effect()),
         }
     };
     let rule_set = router.rule_set(&decision, flow);
     assert_eq!(rule_set, expected);
 
-    let (explained, explanation) = router.explain(flow, |question| match question {
-        Question::Addresses(_) => Answer::Addresses(addresses.clone()),
-        Question::Process => Answer::Process(None),
-    });
+    let (explained, explanation) = router.explain(
+        flow,
+        |question| match question {
+            Question::Addresses(_) => Answer::Addresses(addresses.clone()),
+            Question::Process => Answer::Process(None),
+        },
+        |effect, _flow| panic!("{effect:?}"),
+    );
     assert_eq!(router.rule_set(&explained, flow), rule_set);
     if let Some(rule_set) = rule_set.filter(|_| addresses.len() < 2) {
         let shown = |text: &str| text.split([',', ' ']).any(|word| word == rule_set);

@@ -74,6 +74,7 @@ pub(super) fn decide<'r>(
     let mut step = router.route(flow);
     loop {
         match step {
+            Step::Perform(performing) => panic!("{:?}", performing.effect()),
             Step::Decided(decision) => return (decision, n_lookups),
             Step::Ask(pending) => {
                 let Question::Addresses(name) = pending.question().clone() else {

@@ -16,7 +16,7 @@ pub(super) fn run(vector: &Vector) -> Verdict {
     let snapshot = loaded.ready.expect("a file without error is ready").snapshot;
     let flow = vector.flow();
     let (decision, _) = decide(snapshot.router(), &flow, |_| Vec::new());
-    let matched = decision.rule.map(|rule| rule.way().tag().clone());
+    let matched = decision.rule.and_then(|rule| rule.way()?.tag().cloned());
     match matched {
         None => one_of_two(false, vector.expected()),
         Some(tag) if tag == Tag::from("t") => one_of_two(true, vector.expected()),

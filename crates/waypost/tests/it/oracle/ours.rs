@@ -52,6 +52,7 @@ impl<'a> Ours<'a> {
         let decision: Decision<'_> = loop {
             step = match step {
                 Step::Decided(decision) => break decision,
+                Step::Perform(performing) => panic!("{:?}", performing.effect()),
                 Step::Ask(pending) => match pending.question().clone() {
                     Question::Addresses(name) => {
                         asked_outside |= !self.rules.is_in_hosts(name.as_str());

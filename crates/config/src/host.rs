@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Reads an address or a name.
-pub(super) fn read(written: Spanned<&str>, report: &mut Report<'_>) -> Option<Host> {
+pub(crate) fn read(written: Spanned<&str>, report: &mut Report<'_>) -> Option<Host> {
     match Host::parse(written.value) {
         Ok(host) => Some(host),
         Err(error) => {
@@ -19,4 +19,4 @@ pub(super) fn read(written: Spanned<&str>, report: &mut Report<'_>) -> Option<Ho
 }
 
 /// What to do with `https://example.com/`.
-pub(super) const NO_URL: &str = "write the name alone, without `http://` and without a path";
+pub(crate) const NO_URL: &str = "write the name alone, without `http://` and without a path";

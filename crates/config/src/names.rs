@@ -15,32 +15,32 @@ const MAX_LISTED_TAGS: usize = 8;
 
 /// The tags of a file and which of them something refers to.
 #[derive(Default)]
-pub(super) struct Names {
-    pub(super) inbounds: Tags,
-    pub(super) outbounds: Tags,
-    pub(super) balancers: Tags,
+pub(crate) struct Names {
+    pub(crate) inbounds: Tags,
+    pub(crate) outbounds: Tags,
+    pub(crate) balancers: Tags,
     /// Whether the first bytes of the connections of some inbound are looked at.
-    pub(super) sniffs: bool,
+    pub(crate) sniffs: bool,
     /// Outbounds without a tag that are not the default, so that nothing can name them.
-    pub(super) nameless: Vec<Span>,
-    pub(super) groups: Vec<Group>,
+    pub(crate) nameless: Vec<Span>,
+    pub(crate) groups: Vec<Group>,
     /// No two of them have the same tag, nor none.
-    pub(super) observatories: Vec<Observatory>,
+    pub(crate) observatories: Vec<Observatory>,
     /// Which of them balancers ask.
-    pub(super) asked: BTreeSet<usize>,
+    pub(crate) asked: BTreeSet<usize>,
 }
 
 /// A `loadbalance` outbound and the outbounds that it names, which may not exist.
-pub(super) struct Group {
-    pub(super) tag: Option<Tag>,
+pub(crate) struct Group {
+    pub(crate) tag: Option<Tag>,
     /// The members of both tiers in the order of the file.
-    pub(super) members: Vec<Spanned<Tag>>,
+    pub(crate) members: Vec<Spanned<Tag>>,
 }
 
 /// The tags of one kind of thing. A tag is here even if the thing itself has an error, so that
 /// one mistake is not reported again wherever the tag is used.
 #[derive(Default)]
-pub(super) struct Tags {
+pub(crate) struct Tags {
     list: Vec<Spanned<Tag>>,
     places: BTreeMap<Tag, Span>,
     used: BTreeSet<Tag>,
@@ -48,7 +48,7 @@ pub(super) struct Tags {
 
 impl Tags {
     /// Reads `tag` of an object; an empty one counts as absent.
-    pub(super) fn declare(
+    pub(crate) fn declare(
         &mut self,
         object: &Object<'_>,
         what: &str,
@@ -68,42 +68,42 @@ impl Tags {
     }
 
     /// Adds a tag that is no object's own, such as that of DNS queries.
-    pub(super) fn declare_for_queries(&mut self, tag: &Spanned<Tag>) {
+    pub(crate) fn declare_for_queries(&mut self, tag: &Spanned<Tag>) {
         if !self.contains(&tag.value) {
             self.places.insert(tag.value.clone(), tag.span);
             self.list.push(tag.clone());
         }
     }
 
-    pub(super) fn contains(&self, tag: &str) -> bool {
+    pub(crate) fn contains(&self, tag: &str) -> bool {
         self.places.contains_key(tag)
     }
 
     /// The tags that begin with a prefix.
-    pub(super) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Tag> {
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Tag> {
         let from =
             self.places.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(tag, _)| tag).take_while(move |tag| tag.starts_with(prefix))
     }
 
-    pub(super) fn mark_used(&mut self, tag: &Tag) {
+    pub(crate) fn mark_used(&mut self, tag: &Tag) {
         if self.contains(tag) {
             self.used.insert(tag.clone());
         }
     }
 
     /// The tags that nothing refers to, in the order of the file.
-    pub(super) fn unused(&self) -> impl Iterator<Item = &Spanned<Tag>> {
+    pub(crate) fn unused(&self) -> impl Iterator<Item = &Spanned<Tag>> {
         self.list.iter().filter(|tag| !self.used.contains(&tag.value))
     }
 
     /// Says which tag was probably meant, or which there are.
-    pub(super) fn suggest(&self, tag: &str, what: &str, report: &mut Report<'_>) {
+    pub(crate) fn suggest(&self, tag: &str, what: &str, report: &mut Report<'_>) {
         self.suggest_if(|_| true, tag, what, report);
     }
 
     /// Like [`suggest`](Self::suggest), where only some tags make sense.
-    pub(super) fn suggest_if(
+    pub(crate) fn suggest_if(
         &self,
         makes_sense: impl Fn(&Tag) -> bool,
         tag: &str,

@@ -1,0 +1,7 @@
+//! The dialect of sing-box 1.11 and later.
+
+use crate::{json::Value, model::Config, report::Report};
+
+pub(crate) fn read(_root: &Value, _report: &mut Report<'_>) -> Option<Config> {
+    None
+}
