@@ -1,66 +1,131 @@
-//! Which program a file is for.
+use crate::{keys::KeyTable, singbox, v2ray};
 
-use crate::{
-    Spanned, UnknownKeys,
-    json::{Member, Value},
-    model::{Config, Dialect},
-    object::choose,
-    report::Report,
-    singbox, v2ray,
-};
+/// Whose configuration a file is written like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Dialect {
+    /// V2Ray 4, V2Ray 5 (in its version 4 form) and Xray: `routing`, `protocol`.
+    #[default]
+    V2ray,
+    /// sing-box: `route`, `type`.
+    SingBox,
+}
 
-/// Reads the tree of a whole file in the dialect that it is in.
-pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
-    if root.members().is_none() {
-        let message = format!("expected an object with `inbounds` and `outbounds`, found {}", root.found());
-        report.error(root.span, message);
-        return None;
-    }
-    let dialect = find(root, report)?;
-    read_unknown_keys(root, report);
+impl Dialect {
+    /// Both, by the names for a command line.
+    pub const WORDS: [(&str, Self); 2] = [("v2ray", Self::V2ray), ("sing-box", Self::SingBox)];
+}
+
+/// Every table of keys of a dialect, in the order of its reference page; the first is that of the
+/// whole file.
+#[must_use]
+pub fn key_tables(dialect: Dialect) -> &'static [&'static KeyTable] {
     match dialect {
-        Dialect::V2ray => v2ray::read(root, report),
-        Dialect::SingBox => singbox::read(root, report),
+        Dialect::V2ray => v2ray::TABLES,
+        Dialect::SingBox => singbox::TABLES,
     }
 }
 
-/// The dialect of a file. One that is half of each is reported.
-fn find(root: &Value, report: &mut Report<'_>) -> Option<Dialect> {
-    let sing_box = root.member("route").or_else(|| in_endpoints(root, "type"));
-    let v2ray = root.member("routing").or_else(|| in_endpoints(root, "protocol"));
-    match (sing_box, v2ray) {
-        (None, _) => Some(Dialect::V2ray),
-        (Some(_), None) => Some(Dialect::SingBox),
-        (Some(sing_box), Some(v2ray)) => {
-            let (name, other, line) = (&sing_box.key, &v2ray.key, report.line(v2ray.key_span));
-            let message = format!("`{name}` belongs to sing-box and `{other}` on line {line} to V2Ray");
-            report.error(sing_box.key_span, message).help(
-                "one file is in one dialect: V2Ray files have `routing` and `protocol`, sing-box files `route` and `type`",
-            );
-            None
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::keys::{Form, Status, is_comment};
+
+    fn each(check: impl Fn(&[&KeyTable])) {
+        for (_, dialect) in Dialect::WORDS {
+            check(key_tables(dialect));
         }
     }
-}
 
-/// The first key of this name in an inbound or outbound.
-fn in_endpoints<'a>(root: &'a Value, key: &str) -> Option<&'a Member> {
-    let sections = ["inbounds", "outbounds"].into_iter().filter_map(|section| root.member(section));
-    let endpoints = sections.filter_map(|section| section.value.items()).flatten();
-    endpoints.filter_map(|endpoint| endpoint.member(key)).next()
-}
+    #[test]
+    fn no_key_and_no_table_is_there_twice() {
+        each(|all| {
+            let mut tables = BTreeSet::new();
+            for table in all {
+                assert!(tables.insert(table.name), "{}", table.name);
+                let mut names = BTreeSet::new();
+                for key in table.keys {
+                    for name in key.aliases.iter().chain([&key.name]) {
+                        assert!(names.insert(name.to_ascii_lowercase()), "{} {name}", table.name);
+                        assert!(!is_comment(name), "{} {name}", table.name);
+                    }
+                }
+            }
+        });
+    }
 
-/// The file can ask for lenience itself; this has to be known before the first key is judged.
-fn read_unknown_keys(root: &Value, report: &mut Report<'_>) {
-    let names = ["unknownKeys", "unknown_keys", "unknown-keys"];
-    let Some(member) = names.into_iter().find_map(|name| root.member(name)) else { return };
-    let Some(text) = member.value.text() else {
-        let message = format!("expected `error` or `warn` for `unknownKeys`, found {}", member.value.found());
-        report.error(member.value.span, message);
-        return;
-    };
-    let choices = [("error", UnknownKeys::Error), ("warn", UnknownKeys::Warn)];
-    let written = Spanned::new(text, member.value.span);
-    if choose("unknownKeys", written, &choices, report) == Some(UnknownKeys::Warn) {
-        report.unknown_keys = UnknownKeys::Warn;
+    #[test]
+    fn every_table_that_is_referred_to_exists_and_is_used() {
+        each(|all| {
+            let names: BTreeSet<&str> = all.iter().map(|table| table.name).collect();
+            let mut used: BTreeSet<&str> = all.first().map(|file| file.name).into_iter().collect();
+            for table in all {
+                for key in table.keys {
+                    for name in key.form.tables() {
+                        assert!(names.contains(name), "{}.{} refers to {name}", table.name, key.name);
+                        used.insert(name);
+                    }
+                }
+            }
+            assert_eq!(used, names);
+        });
+    }
+
+    #[test]
+    fn what_decides_about_a_table_is_a_key_with_its_words() {
+        each(|all| {
+            let find = |name: &str| all.iter().find(|table| table.name == name).unwrap();
+            for table in all {
+                for key in table.keys {
+                    check_form(table, key.form, &find);
+                }
+            }
+        });
+    }
+
+    fn check_form<'a>(table: &KeyTable, form: Form, find: &impl Fn(&str) -> &'a &'a KeyTable) {
+        let decider = |table: &KeyTable, key: &str| table.find(key).is_some_and(|found| found.name == key);
+        match form {
+            Form::ByNeighbour { key, .. } => assert!(decider(table, key), "{} {key}", table.name),
+            Form::ByType { key, tables, default } => {
+                for (_, name) in tables {
+                    assert!(decider(find(name), key), "{name} {key}");
+                }
+                assert!(default.is_none_or(|default| tables.iter().any(|(word, _)| *word == default)));
+            }
+            Form::List(form) | Form::OneOrMany(form) | Form::MapOf(form) => check_form(table, *form, find),
+            Form::OneOf(forms) => forms.iter().for_each(|form| check_form(table, *form, find)),
+            Form::Flag
+            | Form::Number
+            | Form::Count { .. }
+            | Form::Text
+            | Form::Word(_)
+            | Form::Duration
+            | Form::Strings
+            | Form::Port
+            | Form::Ports
+            | Form::Object(_)
+            | Form::Objects(_)
+            | Form::Map
+            | Form::Any => {}
+        }
+    }
+
+    #[test]
+    fn lines_of_documentation_are_sentences() {
+        each(|all| {
+            for table in all {
+                assert!(table.doc.ends_with('.'), "{}", table.name);
+                for key in table.keys {
+                    assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}.{}", table.name, key.name);
+                    if let Status::NoEffect(why) | Status::OnlyOff(why) | Status::Unsupported(why) =
+                        key.status
+                    {
+                        assert!(!why.is_empty() && !why.ends_with('.'), "{}.{}", table.name, key.name);
+                    }
+                }
+            }
+        });
     }
 }

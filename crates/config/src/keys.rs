@@ -35,12 +35,21 @@ pub struct Key {
 pub enum Form {
     /// `true` or `false`.
     Flag,
-    /// A whole number.
+    /// A number.
     Number,
+    /// A whole number.
+    Count {
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
     /// A string.
     Text,
     /// One of these words, in any letter case.
     Word(&'static [&'static str]),
+    /// A string that is a duration, such as `1m30s`.
+    Duration,
     /// An array of strings, or one string that is split at commas.
     Strings,
     /// A port, as a number or a string, or a range `A-B`.
@@ -51,6 +60,30 @@ pub enum Form {
     Object(&'static str),
     /// An array of objects of the table with this name.
     Objects(&'static str),
+    /// An array.
+    List(&'static Form),
+    /// An array, or one element without it.
+    OneOrMany(&'static Form),
+    /// One of these.
+    OneOf(&'static [Form]),
+    /// An object whose keys are free.
+    MapOf(&'static Form),
+    /// An object of the table that belongs to a word, which another key of the same object has.
+    ByNeighbour {
+        /// The key with the word.
+        key: &'static str,
+        /// Words, in any letter case, with the names of their tables.
+        tables: &'static [(&'static str, &'static str)],
+    },
+    /// An object of the table that belongs to a word, which a key of its own has.
+    ByType {
+        /// The key with the word.
+        key: &'static str,
+        /// The word of an object without that key, if it may be absent.
+        default: Option<&'static str>,
+        /// Words with the names of their tables, each of which has the key.
+        tables: &'static [(&'static str, &'static str)],
+    },
     /// An object whose keys are free.
     Map,
     /// Anything; see the line of text.
@@ -70,6 +103,37 @@ pub enum Status {
     OnlyOff(&'static str),
     /// It is an error. The text says why, and what to do instead.
     Unsupported(&'static str),
+}
+
+impl Form {
+    /// A whole number up to a largest one.
+    pub(crate) const fn up_to(most: u64) -> Self {
+        Self::Count { least: 0, most }
+    }
+
+    /// The names of the tables that it refers to.
+    #[must_use]
+    pub fn tables(self) -> Vec<&'static str> {
+        match self {
+            Self::Object(table) | Self::Objects(table) => vec![table],
+            Self::List(form) | Self::OneOrMany(form) | Self::MapOf(form) => form.tables(),
+            Self::OneOf(forms) => forms.iter().flat_map(|form| form.tables()).collect(),
+            Self::ByNeighbour { tables, .. } | Self::ByType { tables, .. } => {
+                tables.iter().map(|(_, table)| *table).collect()
+            }
+            Self::Flag
+            | Self::Number
+            | Self::Count { .. }
+            | Self::Text
+            | Self::Word(_)
+            | Self::Duration
+            | Self::Strings
+            | Self::Port
+            | Self::Ports
+            | Self::Map
+            | Self::Any => Vec::new(),
+        }
+    }
 }
 
 impl KeyTable {

@@ -26,6 +26,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod detect;
 mod diagnostic;
 mod dialect;
 mod duration;
@@ -46,12 +47,12 @@ mod span;
 mod v2ray;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use dialect::{Dialect, key_tables};
 pub use nearest::nearest;
 pub use options::{Options, Outcome, UnknownKeys, parse};
 pub use render::{DiagnosticRecord, Style, render};
 pub use source::{Position, Source, SourceError};
 pub use span::{Span, Spanned};
-pub use v2ray::key_tables;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -36,7 +36,7 @@ pub use self::rule::{
 pub use self::rule_set::{RuleSet, RuleSetFormat, RuleSetSource};
 pub use self::sniffing::{OverrideProtocol, Sniffing};
 pub use self::udp::UdpInbound;
-use crate::{Span, Spanned};
+use crate::{Dialect, Span, Spanned};
 
 /// A whole configuration, valid in itself: every tag that is named exists, no tag is given twice.
 #[derive(Debug, Clone, Default)]
@@ -59,16 +59,6 @@ pub struct Config {
     pub experimental: Experimental,
     /// What traffic is counted for.
     pub stats: Stats,
-}
-
-/// The program whose configuration format a file has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Dialect {
-    /// V2Ray and Xray: `routing`, `outbounds[].protocol`.
-    #[default]
-    V2ray,
-    /// sing-box: `route`, `outbounds[].type`.
-    SingBox,
 }
 
 /// `log`.

@@ -300,7 +300,7 @@ pub(crate) fn read_port(field: Field<'_>, report: &mut Report<'_>) -> Option<u16
     port
 }
 
-fn report_duplicate(key: &str, first: Span, second: Span, report: &mut Report<'_>) {
+pub(crate) fn report_duplicate(key: &str, first: Span, second: Span, report: &mut Report<'_>) {
     let line = report.line(first);
     let message = format!("{} is already on line {line}, this one wins", quote(key));
     report.warning(second, message).help("remove one of the two");

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Diagnostic, Source, dialect, json, model::Config, report::Report};
+use crate::{Diagnostic, Source, detect, json, model::Config, report::Report};
 
 /// How a file is read.
 pub struct Options<'a> {
@@ -55,7 +55,7 @@ impl fmt::Debug for Options<'_> {
 #[must_use]
 pub fn parse(source: &Source, options: &Options<'_>) -> Outcome {
     let mut report = Report::new(source, options);
-    let config = json::parse(&mut report).and_then(|root| dialect::read(&root, &mut report));
+    let config = json::parse(&mut report).and_then(|root| detect::read(&root, &mut report));
     let (config, draft) = if report.failed() { (None, config) } else { (config, None) };
     Outcome { config, draft, diagnostics: report.finish() }
 }

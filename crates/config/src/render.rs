@@ -25,6 +25,10 @@ pub enum Style {
 pub struct DiagnosticRecord {
     /// The name of the file.
     pub file: String,
+    /// Byte of the file that the first character begins with, from 0; a byte order mark does not count.
+    pub offset: usize,
+    /// Byte behind the last character.
+    pub end_offset: usize,
     /// Line of the first character, from 1.
     pub line: usize,
     /// Column of the first character, from 1.
@@ -47,7 +51,9 @@ impl DiagnosticRecord {
     pub fn new(source: &Source, diagnostic: &Diagnostic) -> Self {
         let (start, end) = (source.position(diagnostic.span.start), source.position(diagnostic.span.end));
         Self {
-            file: source.name().to_owned(),
+            file: source.file_of(diagnostic.span.start).to_owned(),
+            offset: diagnostic.span.start - source.file_start(diagnostic.span.start),
+            end_offset: diagnostic.span.end - source.file_start(diagnostic.span.start),
             line: start.line,
             column: start.column,
             end_line: end.line,
@@ -98,7 +104,10 @@ fn render_one(source: &Source, diagnostic: &Diagnostic, style: Style, out: &mut 
     let position = source.position(diagnostic.span.start);
     let severity = paint(color, diagnostic.severity.as_str());
     let message = paint("1", &harmless(&diagnostic.message));
-    out.push_str(&format!("{}:{position}: {severity}: {message}\n", harmless(source.name())));
+    out.push_str(&format!(
+        "{}:{position}: {severity}: {message}\n",
+        harmless(source.file_of(diagnostic.span.start))
+    ));
 
     let snippet = Snippet::new(source, diagnostic);
     let number = position.line.to_string();

@@ -38,9 +38,18 @@ impl<'a> Report<'a> {
         self.diagnostics.len() >= MAX_PROBLEMS
     }
 
-    /// The line of a byte offset, for messages that name a second place.
-    pub(crate) fn line(&self, span: Span) -> usize {
-        self.source.position(span.start).line
+    /// The line of a place, for messages that name a second one; with the file if there are several.
+    /// Nothing if nobody will read it, because it costs a scan of the line.
+    pub(crate) fn line(&self, span: Span) -> String {
+        if self.is_full() {
+            return String::new();
+        }
+        let line = self.source.position(span.start).line;
+        if self.source.has_several_files() {
+            format!("{line} of `{}`", self.source.file_of(span.start))
+        } else {
+            line.to_string()
+        }
     }
 
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Self {

@@ -39,9 +39,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
-    /// The configuration file; without it a built-in one is used (127.0.0.1:1080, all direct).
+    /// A configuration file, or a folder of them; may be repeated. Without it a built-in one is used
+    /// (127.0.0.1:1080, all direct).
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// What an unknown key in the file is; with `warn` the file is used all the same.
     #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = one_of(&UnknownKeys::WORDS))]
     pub(crate) unknown_keys: UnknownKeys,
@@ -72,9 +73,9 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The configuration file.
+    /// Configuration files, or folders of them.
     #[arg(value_name = "FILE", required_unless_present = "config")]
-    pub(crate) path: Option<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) file: ConfigFile,
     /// How problems are reported.

@@ -12,14 +12,14 @@ use waypost_proxy::{
 use crate::{
     EXIT_ERRORS,
     arguments::{Check, Explain, Geo, LogFormat, Simulate},
-    load::{assets, load_file, report},
+    load::{assets, load_files, report},
     print,
 };
 
 /// Reports every problem; the exit code tells whether the configuration can run.
 pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
-    let path = arguments.path.as_deref().or(arguments.file.config.as_deref());
-    let (source, loaded) = load_file(path, &arguments.file)?;
+    let paths = [&*arguments.file.config, &*arguments.paths].concat();
+    let (source, loaded) = load_files(&paths, &arguments.file)?;
     let (errors, warnings) = (loaded.count(Severity::Error), loaded.count(Severity::Warning));
     match arguments.format {
         LogFormat::Text => {
@@ -34,7 +34,7 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
 
 /// Decides about one connection that is only thought of. Names are looked up for real.
 pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
-    let (source, loaded) = load_file(arguments.file.config.as_deref(), &arguments.file)?;
+    let (source, loaded) = load_files(&arguments.file.config, &arguments.file)?;
     if loaded.ready.is_none() || !arguments.json {
         report(&source, &loaded)?;
     }
@@ -76,7 +76,7 @@ pub(crate) fn geo(arguments: &Geo) -> anyhow::Result<ExitCode> {
 /// Runs a group against a script.
 pub(crate) fn simulate(arguments: Simulate) -> anyhow::Result<ExitCode> {
     let Simulate { trace, file, group, seed, plot, json } = arguments;
-    let (source, loaded) = load_file(file.config.as_deref(), &file)?;
+    let (source, loaded) = load_files(&file.config, &file)?;
     report(&source, &loaded)?;
     let Some(ready) = loaded.ready else { return Ok(ExitCode::from(EXIT_ERRORS)) };
     let path = |path: &Path| format!("`{}`", path.display());

@@ -8,12 +8,12 @@ use waypost_proxy::{Proxy, Workers, build::Ready, level_filter, raise_descriptor
 use crate::{
     EXIT_ERRORS,
     arguments::{LogFormat, Run},
-    load::{load_file, report},
+    load::{load_files, report},
 };
 
 /// Runs until a signal. Nothing listens before the whole configuration is known to be good.
 pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
-    let (source, loaded) = load_file(arguments.file.config.as_deref(), &arguments.file)?;
+    let (source, loaded) = load_files(&arguments.file.config, &arguments.file)?;
     report(&source, &loaded)?;
     let Some(ready) = loaded.ready else { return Ok(ExitCode::from(EXIT_ERRORS)) };
     let level = level_filter(arguments.log_level.or(ready.config.log.level));

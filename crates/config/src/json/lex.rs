@@ -28,12 +28,15 @@ pub(super) struct Flaw {
 pub(super) struct Lexer<'a> {
     source: &'a Source,
     at: usize,
+    /// Where the file ends.
+    end: usize,
     pub(super) flaws: Vec<Flaw>,
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, at: 0, flaws: Vec::new() }
+    /// Begins with the file at this place.
+    pub(super) fn new(source: &'a Source, file: Span) -> Self {
+        Self { source, at: file.start, end: file.end, flaws: Vec::new() }
     }
 
     /// The next token behind white space and comments.
@@ -64,7 +67,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn rest(&self) -> &'a str {
-        self.source.slice(self.at, self.source.text().len())
+        self.source.slice(self.at, self.end)
     }
 
     fn peek(&self) -> Option<char> {
@@ -79,13 +82,13 @@ impl<'a> Lexer<'a> {
         let span = self.from(start);
         self.flaws.push(Flaw { span, message, fatal: false });
         if self.flaws.len() >= MAX_FLAWS {
-            self.at = self.source.text().len();
+            self.at = self.end;
         }
     }
 
     fn fatal(&mut self, span: Span, message: &str) {
         self.flaws.push(Flaw { span, message: message.to_owned(), fatal: true });
-        self.at = self.source.text().len();
+        self.at = self.end;
     }
 
     fn skip_comments(&mut self) {
@@ -276,7 +279,7 @@ mod tests {
     #[track_caller]
     fn check_string(text: &str, value: &str, flaws: &[(usize, usize, &str)]) {
         let source = Source::new("x", text).unwrap();
-        let mut lexer = Lexer::new(&source);
+        let mut lexer = Lexer::new(&source, Span { start: 0, end: source.text().len() });
         let (token, _) = lexer.next();
         assert_eq!(token, Token::String(value.into()), "{text}");
         let found: Vec<_> =
@@ -328,7 +331,7 @@ mod tests {
     #[test]
     fn every_kind_of_comment_is_skipped() {
         let source = Source::new("x", "// a\n # b \"\n /* c\n */ [ /**/").unwrap();
-        let mut lexer = Lexer::new(&source);
+        let mut lexer = Lexer::new(&source, Span { start: 0, end: source.text().len() });
         assert_eq!(lexer.next().0, Token::Mark(b'['));
         assert_eq!(lexer.next().0, Token::End);
         assert_eq!(lexer.flaws, []);
@@ -337,7 +340,7 @@ mod tests {
     #[test]
     fn an_open_comment_is_fatal() {
         let source = Source::new("x", "[ /* ").unwrap();
-        let mut lexer = Lexer::new(&source);
+        let mut lexer = Lexer::new(&source, Span { start: 0, end: source.text().len() });
         assert_eq!((lexer.next().0, lexer.next().0), (Token::Mark(b'['), Token::End));
         assert_eq!(
             lexer.flaws.iter().map(|flaw| (flaw.span.start, flaw.fatal)).collect::<Vec<_>>(),

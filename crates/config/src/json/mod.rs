@@ -1,6 +1,7 @@
 //! JSON with comments and trailing commas, read into a tree in which everything has its place.
 
 mod lex;
+mod merge;
 mod parse;
 mod value;
 

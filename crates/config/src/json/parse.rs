@@ -1,6 +1,7 @@
 use super::{
     Kind, Member, Value,
     lex::{Lexer, Token},
+    merge::merge,
 };
 use crate::{
     Span,
@@ -10,23 +11,33 @@ use crate::{
 /// How deep objects and arrays may be inside one another; a configuration needs about ten.
 const MAX_DEPTH: usize = 128;
 
-/// How many values a file may have, because a value takes more memory than its text.
+/// How many values all files together may have, because a value takes more memory than its text.
 const MAX_VALUES: usize = 4_000_000;
 
 /// After this many mistakes the file is probably not JSON at all.
 const MAX_MISTAKES: usize = 20;
 
-/// Reads the text of the report's source. `None` means that at least one error was reported; the
-/// tree of a text with mistakes is not given out, because what it says is a guess.
+/// Reads every file of the report's source, and merges them. `None` means that at least one error
+/// was reported; the tree of a text with mistakes is not given out, because what it says is a guess.
 pub(crate) fn parse(report: &mut Report<'_>) -> Option<Value> {
+    let source = report.source;
+    let mut n_values = 0;
+    let roots: Vec<Option<Value>> =
+        source.files().map(|(_, file)| parse_file(file, &mut n_values, report)).collect();
+    let roots: Option<Vec<Value>> = roots.into_iter().collect();
+    merge(roots?, report)
+}
+
+fn parse_file(file: Span, n_values: &mut usize, report: &mut Report<'_>) -> Option<Value> {
     let mut parser = Parser {
-        lexer: Lexer::new(report.source),
+        lexer: Lexer::new(report.source, file),
         peeked: None,
         mistakes: Vec::new(),
-        last_end: 0,
-        n_values: 0,
+        last_end: file.start,
+        n_values: *n_values,
     };
     let root = parser.document().ok();
+    *n_values = parser.n_values;
     let (flaws, mistakes) = (std::mem::take(&mut parser.lexer.flaws), parser.mistakes);
     let clean = flaws.is_empty() && mistakes.is_empty();
     // What is odd behind a string or comment that is not closed is no news, nor what is odd before

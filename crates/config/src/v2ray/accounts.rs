@@ -38,7 +38,7 @@ pub(super) static SOCKS_INBOUND: KeyTable = KeyTable {
             "One port for the datagrams of all clients, who are told apart by their addresses; \
              without it each association has a port of its own.",
         ),
-        Key::new("userLevel", Form::Number, "The policy level of clients."),
+        Key::new("userLevel", Form::up_to(0xffff_ffff), "The policy level of clients."),
         Key::new("timeout", Form::Number, "How long an idle connection lives.")
             .no_effect("old and ignored by V2Ray too"),
         Key::new("allowTransparent", Form::Flag, "A key of `http` inbounds that front ends write here too.")
@@ -64,7 +64,7 @@ pub(super) static HTTP_INBOUND: KeyTable = KeyTable {
         .only_off("requests that were not meant for a proxy are refused"),
         Key::new("timeout", Form::Number, "How long an idle connection lives.")
             .no_effect("old and ignored by V2Ray too"),
-        Key::new("userLevel", Form::Number, "The policy level of clients."),
+        Key::new("userLevel", Form::up_to(0xffff_ffff), "The policy level of clients."),
     ],
 };
 

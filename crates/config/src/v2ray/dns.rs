@@ -24,12 +24,12 @@ pub(super) static DNS: KeyTable = KeyTable {
     keys: &[
         Key::new(
             "hosts",
-            Form::Map,
+            Form::MapOf(&Form::OneOf(&[Form::Text, Form::List(&Form::Text)])),
             "Answers by name: an address, a list of addresses, or another name; a key without prefix is a full name.",
         ),
         Key::new(
             "servers",
-            Form::Objects("DnsServer"),
+            Form::List(&Form::OneOf(&[Form::Text, Form::Object("DnsServer")])),
             "Servers to ask, one after the other; each is an object or only its address.",
         ),
         Key::new(
@@ -56,7 +56,7 @@ pub(super) static DNS: KeyTable = KeyTable {
         ),
         Key::new(
             "serveExpiredTTL",
-            Form::Number,
+            Form::up_to(0xffff_ffff),
             "For how many seconds stale answers are used; 0 for as long as they are kept.",
         ),
         Key::new("disableFallback", Form::Flag, "Asks only servers that have the name in their `domains`."),

@@ -47,11 +47,11 @@ pub(super) static SERVER: KeyTable = KeyTable {
         ),
         Key::new("tag", Form::Text, "The inbound tag that rules see on its queries."),
         Key::new("clientIp", Form::Text, "An address that this server is told, cut to its network."),
-        Key::new("timeoutMs", Form::Number, "How long an answer may take, in milliseconds; 4000 unless given."),
+        Key::new("timeoutMs", Form::up_to(60_000), "How long an answer may take, in milliseconds; 4000 unless given."),
         Key::new("disableCache", Form::Flag, "Asks this server again every time."),
         Key::new("cacheStrategy", Form::Word(&["cacheEnabled", "cacheDisabled"]), "V2Ray 5's `disableCache`."),
         Key::new("serveStale", Form::Flag, "Answers from the cache after the time is up, and asks behind that."),
-        Key::new("serveExpiredTTL", Form::Number, "For how many seconds stale answers are used; 0 without end."),
+        Key::new("serveExpiredTTL", Form::up_to(0xffff_ffff), "For how many seconds stale answers are used; 0 without end."),
         Key::new("fallbackStrategy", Form::Text, "V2Ray 5's form of `disableFallback` in a server.")
             .only_off("it is for the whole section; write it in `dns`, or `skipFallback` here"),
         Key::new("fakedns", Form::Any, "Made-up addresses that stand for names.")

@@ -25,7 +25,7 @@ pub(super) static DOOR: KeyTable = KeyTable {
             Form::Flag,
             "Takes clients where they were going before the firewall redirected them here (TCP).",
         ),
-        Key::new("userLevel", Form::Number, "The policy level of clients."),
+        Key::new("userLevel", Form::up_to(0xffff_ffff), "The policy level of clients."),
         Key::new("timeout", Form::Number, "How long an idle connection lives.")
             .no_effect("old and ignored by V2Ray too"),
         Key::new("portMap", Form::Map, "Other targets by port.")

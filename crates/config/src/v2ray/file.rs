@@ -2,10 +2,10 @@ use super::{
     checks, dns, inbound, load_balance, log, names::Names, observatory, outbound, policy, routing, strategy,
 };
 use crate::{
-    Span,
+    Dialect, Span,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Config, Dialect, Experimental},
+    model::{Config, Experimental},
     object::Object,
     report::Report,
 };

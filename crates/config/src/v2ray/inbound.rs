@@ -38,7 +38,20 @@ pub(super) static INBOUND: KeyTable = KeyTable {
             "Whether anybody may come in without login on an address that other machines reach.",
         )
         .alias(&["allowOpen"]),
-        Key::new("settings", Form::Any, "Settings of the protocol, an object."),
+        Key::new(
+            "settings",
+            Form::ByNeighbour {
+                key: "protocol",
+                tables: &[
+                    ("socks", "SocksInboundSettings"),
+                    ("mixed", "SocksInboundSettings"),
+                    ("http", "HttpInboundSettings"),
+                    ("dokodemo-door", "DoorSettings"),
+                    ("tunnel", "DoorSettings"),
+                ],
+            },
+            "Settings of the protocol, an object.",
+        ),
         Key::new(
             "sniffing",
             Form::Object("Sniffing"),
@@ -46,13 +59,13 @@ pub(super) static INBOUND: KeyTable = KeyTable {
         ),
         Key::new(
             "maxConnections",
-            Form::Number,
+            Form::up_to(0xffff_ffff),
             "How many connections it takes at a time; further clients wait.",
         )
         .alias(&["max_connections"]),
         Key::new(
             "maxConnectionsPerSource",
-            Form::Number,
+            Form::up_to(0xffff_ffff),
             "How many connections of one address it takes at a time; further ones are closed.",
         )
         .alias(&["max_connections_per_source"]),

@@ -34,7 +34,8 @@ pub(crate) use file::read;
 
 use crate::{host, keys::KeyTable, names};
 
-static TABLES: &[&KeyTable] = &[
+/// In the order of the reference page.
+pub(crate) static TABLES: &[&KeyTable] = &[
     &file::FILE,
     &log::LOG,
     &dns::DNS,
@@ -82,67 +83,3 @@ static TABLES: &[&KeyTable] = &[
     &stream::ALLOCATE,
     &stream::MUX,
 ];
-
-/// Every table of keys, in the order of the reference page.
-#[must_use]
-pub fn key_tables() -> &'static [&'static KeyTable] {
-    TABLES
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::keys::{Form, Status, is_comment};
-
-    #[test]
-    fn no_key_and_no_table_is_there_twice() {
-        let mut tables = BTreeSet::new();
-        for table in key_tables() {
-            assert!(tables.insert(table.name), "{}", table.name);
-            let mut names = BTreeSet::new();
-            for key in table.keys {
-                for name in key.aliases.iter().chain([&key.name]) {
-                    assert!(names.insert(name.to_ascii_lowercase()), "{} {name}", table.name);
-                    assert!(!is_comment(name), "{} {name}", table.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_table_that_is_referred_to_exists_and_is_used() {
-        let names: BTreeSet<&str> = key_tables().iter().map(|table| table.name).collect();
-        let mut used = BTreeSet::from(["File"]);
-        for table in key_tables() {
-            for key in table.keys {
-                if let Form::Object(name) | Form::Objects(name) = key.form {
-                    assert!(names.contains(name), "{}.{} refers to {name}", table.name, key.name);
-                    used.insert(name);
-                }
-            }
-        }
-        for settings in
-            ["SocksInboundSettings", "HttpInboundSettings", "FreedomSettings", "BlackholeSettings"]
-        {
-            used.insert(settings);
-        }
-        used.extend(["DnsServer", "DnsOutboundSettings", "SocksOutboundSettings", "HttpOutboundSettings"]);
-        used.extend(["LoadBalanceSettings", "DoorSettings", "LoopbackSettings", "PolicyLevel"]);
-        assert_eq!(used, names);
-    }
-
-    #[test]
-    fn lines_of_documentation_are_sentences() {
-        for table in key_tables() {
-            assert!(table.doc.ends_with('.'), "{}", table.name);
-            for key in table.keys {
-                assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}.{}", table.name, key.name);
-                if let Status::NoEffect(why) | Status::OnlyOff(why) | Status::Unsupported(why) = key.status {
-                    assert!(!why.is_empty() && !why.ends_with('.'), "{}.{}", table.name, key.name);
-                }
-            }
-        }
-    }
-}

@@ -26,7 +26,7 @@ pub(super) static OBSERVATORY: KeyTable = KeyTable {
         ),
         Key::new(
             "probeInterval",
-            Form::Text,
+            Form::Duration,
             "The time between two probes of an outbound, a duration; the default is `10s`, also for `0s`.",
         ),
         Key::new(
@@ -64,15 +64,15 @@ pub(super) static PING_CONFIG: KeyTable = KeyTable {
         ),
         Key::new(
             "interval",
-            Form::Text,
+            Form::Duration,
             "The mean time between two probes of an outbound, a duration of at least `10s`; the default is `1m`.",
         ),
         Key::new(
             "sampling",
-            Form::Number,
+            Form::up_to(1000),
             "How many probes a period has, which is as many intervals long, and how many count, from 1 to 1000; the default is 10.",
         ),
-        Key::new("timeout", Form::Text, "When a probe has failed, a duration; the default is `5s`."),
+        Key::new("timeout", Form::Duration, "When a probe has failed, a duration; the default is `5s`."),
         Key::new("httpMethod", Form::Word(&["HEAD", "GET"]), "The method; the default is `HEAD`."),
     ],
 };
@@ -97,7 +97,10 @@ pub(super) static OBSERVER: KeyTable = KeyTable {
         Key::new("tag", Form::Text, "The name for `observerTag`."),
         Key::new(
             "settings",
-            Form::Any,
+            Form::ByNeighbour {
+                key: "type",
+                tables: &[("default", "Observatory"), ("burst", "BurstObservatory")],
+            },
             "The keys of [`observatory`](#observatory), or those of [`burstObservatory`](#burstobservatory).",
         ),
     ],

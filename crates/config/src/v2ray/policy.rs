@@ -19,7 +19,11 @@ pub(super) static POLICY: KeyTable = KeyTable {
     path: "policy",
     doc: "Time-outs by level, and what traffic is counted for. An inbound names its level by `userLevel` in its settings; without it the level is 0.",
     keys: &[
-        Key::new("levels", Form::Map, "Levels by their number, such as `\"0\": {\"connIdle\": 300}`."),
+        Key::new(
+            "levels",
+            Form::MapOf(&Form::Object("PolicyLevel")),
+            "Levels by their number, such as `\"0\": {\"connIdle\": 300}`.",
+        ),
         Key::new("system", Form::Object("PolicySystem"), "What traffic is counted for."),
     ],
 };

@@ -44,7 +44,7 @@ pub(super) static RULE: KeyTable = KeyTable {
         Key::new("protocol", Form::Strings, "What the client speaks to the target: how its label begins."),
         Key::new(
             "attrs",
-            Form::Any,
+            Form::OneOf(&[Form::Text, Form::MapOf(&Form::Text)]),
             "Headers, `:method` and `:path` of an HTTP request: V2Ray's expression, or an object of regular expressions.",
         ),
         Key::new(

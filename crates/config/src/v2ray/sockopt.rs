@@ -40,7 +40,7 @@ pub(super) static SOCKOPT: KeyTable = KeyTable {
         Key::new("tcpUserTimeout", Form::Number, "Milliseconds that data may wait for an acknowledgement."),
         Key::new(
             "tcpFastOpen",
-            Form::Any,
+            Form::OneOf(&[Form::Flag, Form::Number]),
             "Whether data may go with the first packet (`true`, `false`, or for inbounds how many such clients may wait).",
         ),
         Key::new("tcpcongestion", Form::Text, "The congestion control algorithm, such as `bbr`."),

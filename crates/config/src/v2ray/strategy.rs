@@ -40,12 +40,12 @@ pub(super) static SETTINGS: KeyTable = KeyTable {
         Key::new("observerTag", Form::Text, "The observatory to ask, if there are several."),
         Key::new(
             "expected",
-            Form::Number,
+            Form::up_to(65_535),
             "For `leastLoad`: how many of the best share the connections; 1 without it, or as many as the `baselines` find.",
         ),
         Key::new(
             "maxRTT",
-            Form::Text,
+            Form::Duration,
             "For `leastLoad`: outbounds whose probes take this long or longer are not picked, a duration; no limit without it.",
         ),
         Key::new(

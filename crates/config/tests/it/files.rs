@@ -8,7 +8,7 @@ use std::{
 
 use crate::read;
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/config").join(name)
 }
 
@@ -23,7 +23,7 @@ fn files(name: &str) -> Vec<(PathBuf, String)> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the tests")]
-fn updates_expectations() -> bool {
+pub(crate) fn updates_expectations() -> bool {
     std::env::var_os("UPDATE_EXPECT").is_some()
 }
 

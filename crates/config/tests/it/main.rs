@@ -5,6 +5,7 @@ mod anything;
 mod files;
 mod load_balance;
 mod model;
+mod several;
 mod sniffing;
 mod vectors;
 

@@ -3,6 +3,7 @@
 mod action;
 mod assets;
 mod dns;
+mod files;
 mod geo;
 mod groups;
 mod observatory;
@@ -20,7 +21,10 @@ use waypost_config::{
 use waypost_dns::{Family, Resolver};
 use waypost_router::Router;
 
-pub use self::assets::{AssetError, Assets};
+pub use self::{
+    assets::{AssetError, Assets},
+    files::{ReadError, read_files},
+};
 use self::{geo::GeoFiles, groups::Leaf};
 use crate::{
     dial::Dialer,
@@ -61,13 +65,15 @@ impl Loaded {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
     }
 
-    /// The diagnostics as JSON, for editors; lines and columns count from 1.
+    /// The diagnostics as JSON, for editors; lines and columns count from 1,
+    /// bytes of the file from 0.
     #[must_use]
     pub fn to_json(&self, source: &Source) -> Value {
         let diagnostics = self.diagnostics.iter().map(|diagnostic| {
             let record = DiagnosticRecord::new(source, diagnostic);
             json!({
-                "file": record.file, "line": record.line, "column": record.column,
+                "file": record.file, "offset": record.offset, "endOffset": record.end_offset,
+                "line": record.line, "column": record.column,
                 "endLine": record.end_line, "endColumn": record.end_column,
                 "severity": record.severity, "message": record.message, "help": record.help,
             })

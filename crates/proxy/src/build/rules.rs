@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ipnet::IpNet;
 use waypost_config::{
-    Diagnostic, Severity, Source, Span, Spanned,
+    Diagnostic, Dialect, Severity, Source, Span, Spanned,
     model::{self, Config, DomainEntry, GeositeRef, IpEntry, IpSet},
 };
 use waypost_geosite::go_regexp;
@@ -35,8 +35,8 @@ pub(super) fn router(
         matcher: &rule.matcher,
     });
     let naming = match config.dialect {
-        model::Dialect::V2ray => Words::V2ray,
-        model::Dialect::SingBox => Words::SingBox,
+        Dialect::V2ray => Words::V2ray,
+        Dialect::SingBox => Words::SingBox,
     };
     let sets = WrittenSets::of(config);
     compile(strategy(config.routing.domain_strategy), naming, rules, &sets, files, problems)

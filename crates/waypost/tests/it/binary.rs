@@ -74,7 +74,8 @@ impl Waypost {
         Self::spawn(command, tempfile::tempdir().unwrap(), 1).await
     }
 
-    async fn spawn(mut command: Command, folder: TempDir, n_inbounds: usize) -> Self {
+    /// Runs a command, and returns when as many inbounds listen.
+    pub(crate) async fn spawn(mut command: Command, folder: TempDir, n_inbounds: usize) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let lines = Arc::new(Mutex::new(Vec::new()));

@@ -22,6 +22,7 @@ mod oracle;
 mod programs;
 mod redirected;
 mod seed;
+mod several_files;
 mod simulate;
 mod sniffing;
 mod soak;

@@ -18,7 +18,7 @@ pub(in crate::v2ray) static SETTINGS: KeyTable = KeyTable {
         ),
         Key::new(
             "weights",
-            Form::Map,
+            Form::MapOf(&Form::Count { least: 1, most: 65_535 }),
             "The share of a member by its tag, from 1 to 65535; the default is 1.",
         ),
         Key::new(
@@ -28,17 +28,17 @@ pub(in crate::v2ray) static SETTINGS: KeyTable = KeyTable {
         ),
         Key::new(
             "interval",
-            Form::Text,
+            Form::Duration,
             "The time between two probes of a member, a duration; the default is `3m`.",
         ),
         Key::new(
             "timeout",
-            Form::Text,
+            Form::Duration,
             "The time after which a probe has failed, a duration; the default is `5s`.",
         ),
         Key::new(
             "idle_timeout",
-            Form::Text,
+            Form::Duration,
             "How long probes go on after the last connection of the group, a duration; the default is `30m`.",
         ),
         Key::new("probe", Form::Object("Probe"), "How members are probed."),
@@ -67,11 +67,19 @@ pub(in crate::v2ray) static PROBE: KeyTable = KeyTable {
         Key::new("method", Form::Word(&["head", "get"]), "The method of the request; the default is `head`."),
         Key::new(
             "expected_status",
-            Form::Text,
+            Form::OneOf(&[Form::Text, Form::Count { least: 100, most: 599 }]),
             "Good status codes, such as `204` or `200-299/304`; any without it, or with `*`.",
         ),
-        Key::new("rise", Form::Number, "Good probes in a row until a member is up again; the default is 1."),
-        Key::new("fall", Form::Number, "Bad probes in a row until a member is down; the default is 2."),
+        Key::new(
+            "rise",
+            Form::Count { least: 1, most: 255 },
+            "Good probes in a row until a member is up again; the default is 1.",
+        ),
+        Key::new(
+            "fall",
+            Form::Count { least: 1, most: 255 },
+            "Bad probes in a row until a member is down; the default is 2.",
+        ),
     ],
 };
 
@@ -80,11 +88,11 @@ pub(in crate::v2ray) static TOP_N: KeyTable = KeyTable {
     path: "top_n",
     doc: "How many of the fastest members of a tier are used.",
     keys: &[
-        Key::new("primary", Form::Number, "How many primaries; 0, the default, means all."),
-        Key::new("backup", Form::Number, "How many backups; 0, the default, means all."),
+        Key::new("primary", Form::up_to(0xffff_ffff), "How many primaries; 0, the default, means all."),
+        Key::new("backup", Form::up_to(0xffff_ffff), "How many backups; 0, the default, means all."),
         Key::new(
             "tolerance",
-            Form::Text,
+            Form::Duration,
             "How much faster a member has to be to replace one that is used, a duration; the default is `10ms`, and `0s` is strict.",
         ),
     ],
@@ -102,7 +110,7 @@ pub(in crate::v2ray) static HASH: KeyTable = KeyTable {
         ),
         Key::new(
             "virtual_nodes",
-            Form::Number,
+            Form::up_to(65_535),
             "The points of a member on the ring, from 1 to 65535; the default is 10, also for 0.",
         ),
         Key::new(
@@ -111,7 +119,11 @@ pub(in crate::v2ray) static HASH: KeyTable = KeyTable {
             "What happens to a connection without a key: a random member (the default), always the same, or none.",
         ),
         Key::new("salt", Form::Text, "A text that changes which key goes where.").alias(&["key_salt"]),
-        Key::new("probes", Form::Number, "The points of a key on the ring, from 1 to 64; the default is 21."),
+        Key::new(
+            "probes",
+            Form::Count { least: 1, most: 64 },
+            "The points of a key on the ring, from 1 to 64; the default is 21.",
+        ),
         Key::new(
             "algorithm",
             Form::Word(&["ring", "rendezvous", "maglev"]),
@@ -119,7 +131,7 @@ pub(in crate::v2ray) static HASH: KeyTable = KeyTable {
         ),
         Key::new(
             "balance_factor",
-            Form::Number,
+            Form::up_to(1000),
             "The most that a member carries, in percent of the mean, from 101 to 1000; 0, the default, sets no bound.",
         ),
     ],
@@ -132,12 +144,12 @@ pub(in crate::v2ray) static HYSTERESIS: KeyTable = KeyTable {
     keys: &[
         Key::new(
             "primary_failures",
-            Form::Number,
+            Form::up_to(0xffff_ffff),
             "Rounds without a usable primary in a row until the backups serve; the default is 3, also for 0.",
         ),
         Key::new(
             "backup_hold_time",
-            Form::Text,
+            Form::Duration,
             "The least time on the backups, a duration; the default is `30s`, and `0s` is none.",
         ),
     ],
@@ -150,22 +162,22 @@ pub(in crate::v2ray) static DIAL: KeyTable = KeyTable {
     keys: &[
         Key::new(
             "attempt_timeout",
-            Form::Text,
+            Form::Duration,
             "How long one member may take to connect and shake hands, a duration; the default is `3s`.",
         ),
         Key::new(
             "total_timeout",
-            Form::Text,
+            Form::Duration,
             "How long all attempts together may take, a duration; the default is `10s`.",
         ),
         Key::new(
             "hedge_delay",
-            Form::Text,
+            Form::Duration,
             "The least time before the next member is tried beside a slow one, a duration; the default is `200ms`.",
         ),
         Key::new(
             "max_in_flight",
-            Form::Number,
+            Form::Count { least: 1, most: 255 },
             "How many members are tried at the same time, at most; the default is 3.",
         ),
         Key::new(
@@ -175,7 +187,7 @@ pub(in crate::v2ray) static DIAL: KeyTable = KeyTable {
         ),
         Key::new(
             "replay_delay",
-            Form::Text,
+            Form::Duration,
             "The least time without an answer before that, a duration; the default is `1s`.",
         ),
     ],
