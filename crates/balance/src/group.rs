@@ -47,7 +47,9 @@ impl Group {
             | Strategy::LeastConn
             | Strategy::LeastPing
             | Strategy::LeastLoad
-            | Strategy::Failover => None,
+            | Strategy::Failover
+            | Strategy::Selector
+            | Strategy::UrlTest => None,
         };
         Ok(Self { spec, networks, placements, turn: AtomicUsize::new(0) })
     }
@@ -126,7 +128,9 @@ impl Group {
             | Strategy::LeastConn
             | Strategy::LeastPing
             | Strategy::LeastLoad
-            | Strategy::Failover => 0,
+            | Strategy::Failover
+            | Strategy::Selector
+            | Strategy::UrlTest => 0,
         }
     }
 }

@@ -9,7 +9,7 @@ use waypost_ring::BuildError;
 
 use crate::{
     Attempt, EmptyPoolAction, Group, GroupId, GroupSpec, HashedKey, KeyState, MemberSpec, MemberTarget,
-    OnEmptyKey, Plan, PlanError, Reason, Role, Standing, Strategy, Tier,
+    OnEmptyKey, Plan, PlanError, Reason, Role, SelectError, Standing, Strategy, Tier,
     order::Choice,
     standing::{Class, GroupState, Ladder},
 };
@@ -116,6 +116,18 @@ impl Groups {
             }
         }
         leaves
+    }
+
+    /// Chooses a member of a selector. The next [`update`](Self::update) brings it into effect.
+    ///
+    /// # Errors
+    ///
+    /// If the group is none that takes a choice, or has no such member.
+    pub fn select(&self, states: &mut GroupStates, id: GroupId, member: &str) -> Result<(), SelectError> {
+        let group = self.get(id).ok_or(SelectError::UnknownGroup)?;
+        let index = group.selectable(member)?;
+        states.0.get_mut(id.index()).ok_or(SelectError::UnknownGroup)?.selected = Some(index);
+        Ok(())
     }
 
     /// Takes in what is known of the outbounds now.
@@ -357,7 +369,8 @@ fn tier_of(group: &Group, member: u32) -> Tier {
 
 fn stands(class: &Class) -> bool {
     match class.role {
-        Role::Candidate
+        Role::Selected
+        | Role::Candidate
         | Role::OutsideTopN
         | Role::LastGood
         | Role::Suspect

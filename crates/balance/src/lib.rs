@@ -46,6 +46,7 @@ mod least_load;
 mod order;
 mod plan;
 mod select;
+mod selector;
 mod spec;
 mod standing;
 mod strategy;
@@ -59,6 +60,7 @@ pub use key::{KeyPart, KeySpec, KeyState};
 pub use least_load::LeastLoadSpec;
 pub use plan::{Attempt, HashedKey, Plan, PlanError, Reason, Role};
 pub use select::select;
+pub use selector::{SelectError, SelectorSpec};
 pub use spec::{
     EmptyPoolAction, GroupId, GroupSpec, HashSpec, Hysteresis, MemberSpec, MemberTarget, OnEmptyKey, TopN,
 };

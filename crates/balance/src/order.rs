@@ -38,10 +38,14 @@ impl Group {
                 let other = pick_other(class, one, rng).unwrap_or(one);
                 Some(if self.is_busier(one, other, choice) { other } else { one })
             }
-            Strategy::LeastPing => {
+            Strategy::LeastPing | Strategy::UrlTest => {
                 members.iter().copied().min_by_key(|&member| speed(delay(choice.standing, member)))
             }
             Strategy::Failover => members.first().copied(),
+            Strategy::Selector => {
+                let chosen = choice.standing.selected.filter(|&member| class.contains(member));
+                chosen.or_else(|| members.first().copied())
+            }
         }
     }
 
@@ -67,11 +71,16 @@ impl Group {
                 order.extend(first);
                 order.extend(others.into_iter().filter(|&member| Some(member) != first));
             }
-            Strategy::LeastPing => {
+            Strategy::LeastPing | Strategy::UrlTest => {
                 order.extend(&*class.members);
                 by_delay(order.get_mut(begin..).unwrap_or_default(), |member| delay(choice.standing, member));
             }
             Strategy::Failover => order.extend(&*class.members),
+            Strategy::Selector => {
+                let first = self.pick(class, choice, rng);
+                order.extend(first);
+                order.extend(class.members.iter().filter(|&&member| Some(member) != first));
+            }
         }
     }
 

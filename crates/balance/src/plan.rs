@@ -54,6 +54,8 @@ pub struct Reason {
 /// What a member is in its group at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Somebody chose it.
+    Selected,
     /// The strategy chooses among these.
     Candidate,
     /// Usable, but not among the fastest.
@@ -77,6 +79,7 @@ impl Role {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Selected => "selected",
             Self::Candidate => "candidate",
             Self::OutsideTopN => "outside top-n",
             Self::LastGood => "last good",
@@ -134,6 +137,7 @@ impl fmt::Display for Reason {
             write!(f, "chosen by {strategy}: ")?;
         }
         match (self.role, self.tier) {
+            (Role::Selected, Tier::Primary | Tier::Backup) => f.write_str("the current choice"),
             (Role::Candidate, Tier::Primary) => f.write_str("candidate"),
             (Role::Candidate, Tier::Backup) => f.write_str("backup"),
             (Role::OutsideTopN, Tier::Primary) => f.write_str("slower than the candidates"),

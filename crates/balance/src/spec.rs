@@ -9,7 +9,7 @@ use waypost_health::{CheckId, MemberId};
 use waypost_net::{Networks, Tag};
 use waypost_ring::{Algorithm, DEFAULT_PROBES, DEFAULT_VIRTUAL_NODES};
 
-use crate::{KeySpec, LeastLoadSpec, Strategy};
+use crate::{KeySpec, LeastLoadSpec, SelectorSpec, Strategy};
 
 /// The number of a group among [`Groups`](crate::Groups).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +47,8 @@ pub struct GroupSpec {
     pub hash: HashSpec,
     /// Who is good enough; for [`Strategy::LeastLoad`] only.
     pub least_load: LeastLoadSpec,
+    /// Whom a selector begins with; for [`Strategy::Selector`] only.
+    pub selector: SelectorSpec,
     /// When the backups take over, and for how long.
     pub hysteresis: Hysteresis,
     /// What is done when nobody stands.
@@ -68,6 +70,7 @@ impl GroupSpec {
             top_n: TopN::default(),
             hash: HashSpec::default(),
             least_load: LeastLoadSpec::default(),
+            selector: SelectorSpec::default(),
             hysteresis: Hysteresis::default(),
             empty_pool: EmptyPoolAction::default(),
             fallback: None,

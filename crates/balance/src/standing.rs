@@ -9,7 +9,7 @@ use crate::{
     Role, Strategy, Tier,
     group::Group,
     tier::{Facts, TierState},
-    top_n,
+    top_n::{self, Margin},
 };
 
 const NETWORKS: [Network; 2] = [Network::Tcp, Network::Udp];
@@ -19,6 +19,12 @@ const NETWORKS: [Network; 2] = [Network::Tcp, Network::Udp];
 pub struct Standing {
     pub(crate) tier: Tier,
     pub(crate) is_bootstrapping: bool,
+    /// The choice of a selector, as its place in the group.
+    pub(crate) selected: Option<u32>,
+    /// Whether the choice of a selector is all that it leads to.
+    is_exclusive: bool,
+    /// Who is first for each network, if that is one for all connections.
+    favourites: [Option<u32>; 2],
     pub(crate) statuses: Box<[Status]>,
     pub(crate) ladders: [Ladder; 2],
 }
@@ -53,6 +59,8 @@ pub(crate) struct GroupState {
     counted_at: Box<[u64]>,
     /// The fastest, for each network and tier.
     incumbents: [[Vec<u32>; 2]; 2],
+    /// The choice of a selector, as its place in the group.
+    pub(crate) selected: Option<u32>,
     pub(crate) next_change: Option<Instant>,
 }
 
@@ -93,10 +101,16 @@ impl Standing {
     /// suspects beside them until there is a verdict. Live connections of others may be interrupted.
     #[must_use]
     pub fn serving(&self, network: Network) -> Vec<usize> {
+        if let Some(selected) = self.selected {
+            return vec![selected as usize];
+        }
         let first = self.ladder(network).classes.first().map(|class| class.tier);
         let serves = |class: &&Class| {
             Some(class.tier) == first
-                && matches!(class.role, Role::Candidate | Role::LastGood | Role::Suspect | Role::Anybody)
+                && matches!(
+                    class.role,
+                    Role::Selected | Role::Candidate | Role::LastGood | Role::Suspect | Role::Anybody
+                )
         };
         let classes = self.ladder(network).classes.iter().filter(serves);
         let mut serving: Vec<usize> =
@@ -104,6 +118,18 @@ impl Standing {
         serving.sort_unstable();
         serving.dedup();
         serving
+    }
+
+    /// The member that every connection of a network is given to first, as a place in the group;
+    /// `None` if the strategy spreads connections, or nobody can carry one.
+    #[must_use]
+    pub fn favourite(&self, network: Network) -> Option<usize> {
+        let [tcp, udp] = self.favourites;
+        let favourite = match network {
+            Network::Tcp => tcp,
+            Network::Udp => udp,
+        };
+        favourite.map(|member| member as usize)
     }
 
     pub(crate) fn ladder(&self, network: Network) -> &Ladder {
@@ -116,6 +142,9 @@ impl Standing {
 
     /// What the group is as a member of another one.
     pub(crate) fn as_member(&self) -> Status {
+        if let Some(selected) = self.selected.filter(|_| self.is_exclusive) {
+            return self.statuses.get(selected as usize).copied().unwrap_or(Status::UNKNOWN);
+        }
         let any = |wanted: fn(State) -> bool| self.statuses.iter().find(|status| wanted(status.state));
         let known = |state| matches!(state, State::Up);
         let best = any(known).or_else(|| any(State::is_usable)).or_else(|| any(State::stands));
@@ -137,6 +166,7 @@ impl GroupState {
             tier: TierState::START,
             counted_at: vec![0; group.n_primary()].into(),
             incumbents: Default::default(),
+            selected: group.initially_selected(),
             next_change: None,
         }
     }
@@ -146,7 +176,16 @@ impl GroupState {
         let is_bootstrapping = self.move_tier(group, &statuses, now);
         let tier = self.tier.tier();
         let ladders = NETWORKS.map(|network| self.ladder(group, &statuses, network, is_bootstrapping));
-        Standing { tier, is_bootstrapping, statuses: statuses.into(), ladders }
+        let favourites = [0, 1].map(|network| favourite(group, ladders.get(network)?, &statuses));
+        Standing {
+            tier,
+            is_bootstrapping: is_bootstrapping && self.selected.is_none(),
+            selected: self.selected,
+            is_exclusive: group.is_exclusive(),
+            favourites,
+            statuses: statuses.into(),
+            ladders,
+        }
     }
 
     fn move_tier(&mut self, group: &Group, statuses: &[Status], now: Instant) -> bool {
@@ -172,10 +211,31 @@ impl GroupState {
         primary.iter().any(|status| status.state == State::Unknown)
     }
 
+    /// Who is tried for a network, the best first.
+    fn ladder(
+        &mut self,
+        group: &Group,
+        statuses: &[Status],
+        network: Network,
+        is_bootstrapping: bool,
+    ) -> Ladder {
+        let Some(selected) = self.selected else {
+            return self.classes(group, statuses, network, is_bootstrapping);
+        };
+        if group.is_exclusive() {
+            let status = statuses.get(selected as usize).copied().unwrap_or(Status::UNKNOWN);
+            let is_ejected = matches!(status.state, State::Ejected { .. });
+            return Ladder::only(group, network, selected, [status.state == State::Down, is_ejected]);
+        }
+        let mut ladder = self.classes(group, statuses, network, is_bootstrapping);
+        ladder.put_first(group, selected);
+        ladder
+    }
+
     /// Puts the members into classes. Within a tier: candidates, then those that are not among the
     /// fastest, then suspects. A tier without candidate offers the suspect that worked last, and then
     /// the other tier. Who has a verdict against him comes last of all.
-    fn ladder(
+    fn classes(
         &mut self,
         group: &Group,
         statuses: &[Status],
@@ -245,7 +305,8 @@ impl GroupState {
         }
         let n = match (spec.strategy, tier) {
             // However many are asked for, one serves until another one is clearly faster.
-            (Strategy::LeastPing, Tier::Primary | Tier::Backup) => 1,
+            (Strategy::LeastPing | Strategy::UrlTest, Tier::Primary | Tier::Backup) => 1,
+            (Strategy::Selector, Tier::Primary | Tier::Backup) => 0,
             (_, Tier::Primary) => spec.top_n.primary,
             (_, Tier::Backup) => spec.top_n.backup,
         };
@@ -269,7 +330,9 @@ impl GroupState {
             Tier::Primary => primary,
             Tier::Backup => backup,
         };
-        *incumbents = top_n::choose(&ranked, n, spec.top_n.tolerance, incumbents);
+        let margin =
+            Margin { tolerance: spec.top_n.tolerance, allows_jitter: spec.strategy != Strategy::UrlTest };
+        *incumbents = top_n::choose(&ranked, n, margin, incumbents);
         if incumbents.iter().any(|&member| status(member).state.is_usable()) {
             incumbents.clone()
         } else {
@@ -306,6 +369,23 @@ impl Class {
 
     pub(crate) fn contains(&self, member: u32) -> bool {
         self.set.get(member as usize / 64).is_some_and(|word| word & (1 << (member % 64)) != 0)
+    }
+}
+
+/// Who is first for all connections alike.
+fn favourite(group: &Group, ladder: &Ladder, statuses: &[Status]) -> Option<u32> {
+    let members = || ladder.classes.first().map(|class| class.members.iter().copied());
+    let delay = |member: u32| statuses.get(member as usize).and_then(|status| status.delay);
+    match group.spec().strategy {
+        Strategy::Selector | Strategy::Failover => members()?.next(),
+        Strategy::LeastPing | Strategy::UrlTest => {
+            members()?.min_by_key(|&member| top_n::speed(delay(member)))
+        }
+        Strategy::Random
+        | Strategy::ConsistentHash
+        | Strategy::RoundRobin
+        | Strategy::LeastConn
+        | Strategy::LeastLoad => None,
     }
 }
 

@@ -18,11 +18,15 @@ pub enum Strategy {
     LeastLoad,
     /// The first in the order of the configuration.
     Failover,
+    /// The one that somebody chose, until somebody chooses another.
+    Selector,
+    /// Like [`LeastPing`](Self::LeastPing), with a tolerance that jitter does not widen.
+    UrlTest,
 }
 
 impl Strategy {
     /// Every strategy there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Random,
         Self::ConsistentHash,
         Self::RoundRobin,
@@ -30,6 +34,8 @@ impl Strategy {
         Self::LeastPing,
         Self::LeastLoad,
         Self::Failover,
+        Self::Selector,
+        Self::UrlTest,
     ];
 
     /// The name as configuration files write it.
@@ -43,6 +49,8 @@ impl Strategy {
             Self::LeastPing => "least_ping",
             Self::LeastLoad => "least_load",
             Self::Failover => "failover",
+            Self::Selector => "selector",
+            Self::UrlTest => "urltest",
         }
     }
 }

@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use waypost_health::Estimate;
 
+/// By how much a newcomer has to be faster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Margin {
+    /// By more than this.
+    pub(crate) tolerance: Duration,
+    /// And by more than twice the jitter, unless the tolerance is zero.
+    pub(crate) allows_jitter: bool,
+}
+
 /// Chooses `n` of `ranked`, and keeps those of `incumbents` that are among them unless a newcomer is
 /// clearly faster.
 ///
@@ -12,7 +21,7 @@ use waypost_health::Estimate;
 pub(crate) fn choose(
     ranked: &[(u32, Option<Estimate>)],
     n: usize,
-    tolerance: Duration,
+    margin: Margin,
     incumbents: &[u32],
 ) -> Vec<u32> {
     let mut fastest: Vec<(u32, Option<Estimate>)> = ranked.to_vec();
@@ -29,7 +38,7 @@ pub(crate) fn choose(
     chosen.sort_by_key(|(_, delay)| speed(*delay));
     rivals.reverse();
     while let (Some(slowest), Some(rival)) = (chosen.last_mut(), rivals.pop()) {
-        if !is_clearly_faster(rival.1, slowest.1, tolerance) {
+        if !is_clearly_faster(rival.1, slowest.1, margin) {
             break;
         }
         *slowest = rival;
@@ -43,13 +52,15 @@ pub(crate) fn speed(delay: Option<Estimate>) -> (bool, Duration) {
     (delay.is_none(), delay.map_or(Duration::ZERO, |delay| delay.mean()))
 }
 
-fn is_clearly_faster(rival: Option<Estimate>, incumbent: Option<Estimate>, tolerance: Duration) -> bool {
+fn is_clearly_faster(rival: Option<Estimate>, incumbent: Option<Estimate>, margin: Margin) -> bool {
     match (rival, incumbent) {
         (None, _) => false,
         (Some(_), None) => true,
         (Some(rival), Some(incumbent)) => {
             let jitter = 2 * incumbent.deviation().max(rival.deviation());
-            let margin = if tolerance.is_zero() { Duration::ZERO } else { tolerance.max(jitter) };
+            let Margin { tolerance, allows_jitter } = margin;
+            let margin =
+                if allows_jitter && !tolerance.is_zero() { tolerance.max(jitter) } else { tolerance };
             incumbent.mean() > rival.mean() + margin
         }
     }

@@ -41,6 +41,7 @@ mod options;
 mod probe_url;
 mod render;
 mod report;
+pub mod rule_set;
 mod singbox;
 mod source;
 mod span;

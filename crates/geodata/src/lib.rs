@@ -1,7 +1,7 @@
 //! Readers and writers of the routing data that V2Ray-compatible programs share.
 //!
 //! `geosite.dat` (named lists of domain patterns), `geoip.dat` (named lists of IP prefixes) and
-//! MMDB country databases. Bytes go in and bytes come out: the crate opens no file, reads no
+//! MMDB country databases, and rule sets of sing-box ([`rule_set`]). Bytes go in and bytes come out: the crate opens no file, reads no
 //! clock and never panics, whatever the bytes are. Every size that a file states is compared
 //! with what is there before memory is taken for it.
 //!
@@ -40,6 +40,7 @@ mod index;
 mod mmdb;
 mod mmdb_write;
 mod proto;
+pub mod rule_set;
 mod write;
 
 pub use error::{DatError, MmdbError};

@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("balance", &["net", "ring", "health"]),
     ("simulate", &["net", "ring", "health", "balance"]),
     ("wire", &["net"]),
-    ("config", &["net"]),
+    ("config", &["net", "geodata"]),
     ("dns", &["net", "geosite"]),
     ("transport", &["net", "wire"]),
     ("proxy", PROXY),

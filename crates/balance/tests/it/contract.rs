@@ -14,8 +14,8 @@ use rand::{
 };
 use waypost_balance::{
     Attempt, Context, EmptyPoolAction, Group, GroupId, GroupSpec, Hysteresis, KeyPart, KeySpec,
-    LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, Plan, PlanError, Role, Standing, Standings,
-    Strategy, Tier, TopN,
+    LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, Plan, PlanError, Role, SelectorSpec, Standing,
+    Standings, Strategy, Tier, TopN,
 };
 use waypost_health::{Cause, Estimate, MemberId, SampleStats, State, Status};
 use waypost_net::{Flow, Network, Networks, Tag};
@@ -146,6 +146,10 @@ fn any_group(
         baselines: [50, 100][..rng.random_range(0..=2)].iter().map(|&ms| Duration::from_millis(ms)).collect(),
         costs: vec![2.0, 0.5],
     };
+    spec.selector = SelectorSpec {
+        initial: rng.random_range(0..spec.primary.len() + spec.backup.len()),
+        others_follow: rng.random_bool(0.5),
+    };
     let on_empty_key = [OnEmptyKey::Random, OnEmptyKey::HashEmpty, OnEmptyKey::Error];
     spec.hash.on_empty_key = *on_empty_key.choose(rng).unwrap();
     let actions = [EmptyPoolAction::Error, EmptyPoolAction::FallbackAll];
@@ -201,9 +205,11 @@ fn expected(
     if !has_key && spec.hash.on_empty_key == OnEmptyKey::Error {
         return Err(PlanError::EmptyKey { group: tag });
     }
+    let is_exclusive = is_exclusive(group);
     let carriers = || {
-        let members = group.members().zip(standing.statuses());
-        members.filter(|(member, _)| member.networks.contains(flow.network))
+        let members = group.members().zip(standing.statuses()).enumerate();
+        let members = members.filter(|(place, _)| !is_exclusive || *place == spec.selector.initial);
+        members.map(|(_, member)| member).filter(|(member, _)| member.networks.contains(flow.network))
     };
     if carriers().count() == 0 {
         return Err(PlanError::NoMemberFor { group: tag, network: flow.network });
@@ -211,7 +217,10 @@ fn expected(
     let down = carriers().filter(|(_, status)| status.state == State::Down).count();
     let ejected = carriers().filter(|(_, status)| matches!(status.state, State::Ejected { .. })).count();
     let empty = Err(PlanError::EmptyPool { group: tag, down, ejected });
-    if spec.empty_pool == EmptyPoolAction::Error && !carriers().any(|(_, status)| status.state.stands()) {
+    if spec.empty_pool == EmptyPoolAction::Error
+        && !is_exclusive
+        && !carriers().any(|(_, status)| status.state.stands())
+    {
         return empty;
     }
     let all: BTreeSet<usize> = carriers()
@@ -221,6 +230,11 @@ fn expected(
         })
         .collect();
     if all.is_empty() { empty } else { Ok(all) }
+}
+
+/// Whether the group leads nowhere but through the choice of a selector, whatever is known of it.
+fn is_exclusive(group: &Group) -> bool {
+    group.spec().strategy == Strategy::Selector && !group.spec().selector.others_follow
 }
 
 /// The place of the member that led to an attempt.
@@ -237,7 +251,7 @@ fn place_in(group: &Group, attempt: &Attempt) -> usize {
 /// tier if that has nobody better, and the other suspects then follow behind the other tier.
 fn rank(role: Role, is_active: bool, opens_with_suspect: bool) -> u8 {
     match (role, is_active) {
-        (Role::Anybody | Role::Fallback, _) => 0,
+        (Role::Anybody | Role::Fallback | Role::Selected, _) => 0,
         (Role::Candidate, true) => 1,
         (Role::OutsideTopN, true) => 2,
         (Role::LastGood, _) => 3,
@@ -257,14 +271,30 @@ fn check_plan(world: &World, standings: &Standings, flow: &Flow, plan: &Plan) {
     let group = world.groups.get(GroupId::new(0)).unwrap();
     let standing = standings.get(GroupId::new(0)).unwrap();
     let roles = standing.roles(flow.network);
-    let opens_with_suspect = roles.contains(&Some(Role::LastGood));
+    let tier_of =
+        |place: usize| if place < group.spec().primary.len() { Tier::Primary } else { Tier::Backup };
+    let suspect_is_chosen = roles.iter().enumerate().any(|(place, role)| {
+        let is_suspect = matches!(standing.statuses()[place].state, State::Suspect(_));
+        *role == Some(Role::Selected) && is_suspect && tier_of(place) == plan.tier
+    });
+    let has_better = roles.iter().enumerate().any(|(place, role)| {
+        matches!(role, Some(Role::Candidate | Role::OutsideTopN)) && tier_of(place) == plan.tier
+    });
+    let opens_with_suspect = roles.contains(&Some(Role::LastGood)) || (suspect_is_chosen && !has_better);
     let mut before = 0;
     for (nth, attempt) in plan.attempts.iter().enumerate() {
         let place = place_in(group, attempt);
-        let tier = if place < group.spec().primary.len() { Tier::Primary } else { Tier::Backup };
+        let tier = tier_of(place);
         assert_eq!((attempt.reason.tier, attempt.reason.chosen_by.is_some()), (tier, nth == 0));
         let state = standing.statuses()[place].state;
         match attempt.reason.role {
+            Role::Selected => {
+                assert_eq!(
+                    (place, group.spec().strategy),
+                    (group.spec().selector.initial, Strategy::Selector)
+                );
+                assert!(state.stands() || is_exclusive(group), "{attempt:?}");
+            }
             Role::Candidate | Role::OutsideTopN => assert!(state.is_usable(), "{attempt:?}"),
             Role::LastGood | Role::Suspect => assert!(matches!(state, State::Suspect(_)), "{attempt:?}"),
             Role::Ejected => assert!(matches!(state, State::Ejected { .. }), "{attempt:?}"),
@@ -274,7 +304,9 @@ fn check_plan(world: &World, standings: &Standings, flow: &Flow, plan: &Plan) {
         }
         if attempt.reason.role == Role::Anybody {
             assert_eq!(group.spec().empty_pool, EmptyPoolAction::FallbackAll);
-            assert!(standing.serving(flow.network).is_empty(), "{plan:?}");
+            let serves =
+                |place: &usize| roles[*place] != Some(Role::Ejected) && roles[*place] != Some(Role::Down);
+            assert!(!standing.serving(flow.network).iter().any(serves), "{plan:?}");
         } else {
             assert_eq!(roles[place], Some(attempt.reason.role));
         }
@@ -300,7 +332,7 @@ fn check_first(world: &World, standings: &Standings, flow: &Flow, plan: &Plan) {
     let has_candidate = members
         .any(|(place, (member, role))| serves(place) && role == Some(Role::Candidate) && leads(member));
     let first = plan.attempts[0].reason;
-    if has_candidate {
+    if has_candidate && first.role != Role::Selected {
         assert_eq!((first.role, first.tier), (Role::Candidate, plan.tier), "{plan:?}");
     }
 }
@@ -308,7 +340,7 @@ fn check_first(world: &World, standings: &Standings, flow: &Flow, plan: &Plan) {
 /// Whether neither chance nor turns decide anything.
 fn is_determined(group: &Group, flow: &Flow) -> bool {
     match group.spec().strategy {
-        Strategy::Failover | Strategy::LeastPing => true,
+        Strategy::Failover | Strategy::LeastPing | Strategy::Selector | Strategy::UrlTest => true,
         Strategy::ConsistentHash => {
             flow.source.is_some() || group.spec().hash.on_empty_key == OnEmptyKey::HashEmpty
         }

@@ -14,7 +14,9 @@ use crate::world::{SUSPECT, World, flow, group, leaf, members, nested, order, rn
 fn nest(strategy: Strategy) -> Vec<GroupSpec> {
     let mut outer = GroupSpec::new(Tag::from("outer"), vec![leaf(0, "m0"), nested(1, "inner")], strategy);
     outer.backup = members([3]);
-    let inner = GroupSpec::new(Tag::from("inner"), members([1, 2]), strategy);
+    let mut inner = GroupSpec::new(Tag::from("inner"), members([1, 2]), strategy);
+    outer.selector.others_follow = true;
+    inner.selector.others_follow = true;
     vec![outer, inner]
 }
 

@@ -19,6 +19,7 @@ fn named(strategy: Strategy, primary: &[String], backup: &[String]) -> GroupSpec
     let backup = members.split_off(primary.len());
     let mut spec = GroupSpec::new(Tag::from("group"), members, strategy);
     spec.backup = backup;
+    spec.selector.others_follow = true;
     spec
 }
 

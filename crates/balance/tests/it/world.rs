@@ -111,6 +111,8 @@ pub(crate) fn weighted(outbound: usize, weight: u16) -> MemberSpec {
 /// A group over outbounds 0 and on, primaries first.
 pub(crate) fn group(strategy: Strategy, n_primary: usize, n_backup: usize) -> GroupSpec {
     let mut spec = GroupSpec::new(Tag::from("group"), members(0..n_primary), strategy);
+    // As the other strategies do it; a selector that stands alone has tests of its own.
+    spec.selector.others_follow = true;
     spec.backup = members(n_primary..n_primary + n_backup);
     spec
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use waypost_geodata::rule_set::RuleSet as RuleSetRules;
 use waypost_net::Tag;
 
-use super::Matcher;
 use crate::{Span, Spanned};
 
 /// One entry of `route.rule_set`.
@@ -22,7 +22,7 @@ pub struct RuleSet {
 #[derive(Debug, Clone)]
 pub enum RuleSetSource {
     /// `inline`: they stand in the file.
-    Inline(Vec<Matcher>),
+    Inline(RuleSetRules),
     /// `local`: they stand in another file, which is read again when it changes.
     Local {
         /// `path`, as written.

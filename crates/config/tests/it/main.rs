@@ -5,6 +5,7 @@ mod anything;
 mod files;
 mod load_balance;
 mod model;
+mod rule_set;
 mod several;
 mod sniffing;
 mod vectors;

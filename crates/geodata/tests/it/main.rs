@@ -6,6 +6,8 @@ mod errors;
 mod mmdb;
 mod mmdb_broken;
 mod oracle;
+mod rule_set;
+mod rule_set_hostile;
 
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use waypost_config::{
     Diagnostic, Severity, Span, Spanned,
-    model::{Conditions, Config, DomainEntry, GeositeRef, IpEntry, IpSet, Matcher, RuleSetSource},
+    model::{Conditions, Config, DomainEntry, GeositeRef, IpEntry, IpSet, Matcher},
     nearest,
 };
 use waypost_geodata::{CountryMmdb, DomainKind, GeoipFile, GeositeFile, MmdbError};
@@ -154,11 +154,6 @@ impl<'a> Wanted<'a> {
         let mut wanted = Self::default();
         for rule in &config.routing.rules {
             wanted.matcher(&rule.matcher);
-        }
-        for set in &config.routing.rule_sets {
-            if let RuleSetSource::Inline(rules) = &set.source {
-                rules.iter().for_each(|rule| wanted.matcher(rule));
-            }
         }
         for sniffing in config.inbounds.iter().filter_map(|inbound| inbound.sniffing.as_ref()) {
             sniffing.domains_excluded.iter().for_each(|entry| wanted.domain(entry));

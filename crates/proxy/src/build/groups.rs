@@ -5,7 +5,7 @@ use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 use sha2::{Digest as _, Sha256};
 use waypost_balance::{
     EmptyPoolAction, GroupId, GroupSpec, Groups, GroupsError, HashSpec, Hysteresis, KeyPart, KeySpec,
-    LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, Strategy, TopN, select,
+    LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, SelectorSpec, Strategy, TopN, select,
 };
 use waypost_config::{
     Diagnostic,
@@ -204,6 +204,7 @@ impl<'a> Lowering<'a> {
                 primary_failures: settings.hysteresis.primary_failures,
                 backup_hold_time: settings.hysteresis.backup_hold_time,
             },
+            selector: SelectorSpec::default(),
             empty_pool: match settings.empty_pool_action {
                 model::EmptyPoolAction::Error => EmptyPoolAction::Error,
                 model::EmptyPoolAction::FallbackAll => EmptyPoolAction::FallbackAll,

@@ -7,6 +7,7 @@ mod files;
 mod geo;
 mod groups;
 mod observatory;
+mod rule_sets;
 mod rules;
 mod sniffing;
 

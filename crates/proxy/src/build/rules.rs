@@ -18,6 +18,7 @@ use waypost_router::{
 use super::{
     action, failure,
     geo::{GeoFiles, Reported},
+    rule_sets::{self, NamedSet},
 };
 
 /// Compiles the rules of `config`; `None` if that failed, and `problems` says why.
@@ -38,7 +39,7 @@ pub(super) fn router(
         Dialect::V2ray => Words::V2ray,
         Dialect::SingBox => Words::SingBox,
     };
-    let sets = WrittenSets::of(config);
+    let sets = inline_sets(config);
     compile(strategy(config.routing.domain_strategy), naming, rules, &sets, files, problems)
 }
 
@@ -51,25 +52,15 @@ pub(super) struct Written<'a> {
     pub(super) matcher: &'a model::Matcher,
 }
 
-/// The rule sets that rules may refer to, by their places.
-#[derive(Default)]
-pub(super) struct WrittenSets<'a> {
-    sets: Vec<(&'a Tag, Span, &'a [model::Matcher])>,
-}
-
-impl<'a> WrittenSets<'a> {
-    fn of(config: &'a Config) -> Self {
-        let rules = |set: &'a model::RuleSet| match &set.source {
-            model::RuleSetSource::Inline(rules) => &**rules,
-            model::RuleSetSource::Local { .. } | model::RuleSetSource::Remote { .. } => &[],
-        };
-        let sets = config.routing.rule_sets.iter().map(|set| (&set.tag.value, set.span, rules(set)));
-        Self { sets: sets.collect() }
-    }
-
-    fn place(&self, tag: &Tag) -> Option<usize> {
-        self.sets.iter().position(|(known, ..)| *known == tag)
-    }
+/// The rule sets of the file itself.
+fn inline_sets<'a>(config: &'a Config) -> Vec<NamedSet<'a>> {
+    let named = |set: &'a model::RuleSet| match &set.source {
+        model::RuleSetSource::Inline(rules) => {
+            Some(NamedSet { tag: &set.tag.value, span: set.span, set: rules })
+        }
+        model::RuleSetSource::Local { .. } | model::RuleSetSource::Remote { .. } => None,
+    };
+    config.routing.rule_sets.iter().filter_map(named).collect()
 }
 
 /// Compiles rules; `None` if that failed, and `problems` says why.
@@ -77,7 +68,7 @@ pub(super) fn compile<'a>(
     strategy: Strategy,
     words: Words,
     rules: impl Iterator<Item = Written<'a>>,
-    sets: &WrittenSets<'a>,
+    sets: &[NamedSet<'a>],
     files: &'a GeoFiles,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Router> {
@@ -88,14 +79,9 @@ pub(super) fn compile<'a>(
         places.push((None, span, lowering.places));
         specs.push(RuleSpec { tag, line, action, matcher });
     }
-    for (index, (tag, span, rules)) in sets.sets.iter().enumerate() {
-        let mut set_rules = Vec::with_capacity(rules.len());
-        for rule in *rules {
-            let mut lowering = Lowering { files, sets, problems, places: Vec::new() };
-            set_rules.push(lowering.matcher(rule));
-            places.push((Some(index), *span, lowering.places));
-        }
-        set_specs.push(RuleSetSpec { tag: (*tag).clone(), rules: set_rules });
+    for (index, NamedSet { tag, span, set }) in sets.iter().enumerate() {
+        places.push((Some(index), *span, Vec::new()));
+        set_specs.push(RuleSetSpec { tag: (*tag).clone(), rules: rule_sets::matchers(set) });
     }
     match Router::new(RouterSpec { strategy, words, rules: specs, rule_sets: set_specs }) {
         Ok(router) => Some(router),
@@ -140,7 +126,8 @@ fn diagnose(errors: &[BuildError], places: &[RulePlaces], problems: &mut Vec<Dia
     let mut last_list = None;
     for error in errors {
         let mut of_set = places.iter().filter(|(set, ..)| *set == error.place.set);
-        let found = of_set.nth(error.place.rule);
+        // The entries of a rule set have no places of their own.
+        let found = of_set.nth(if error.place.set.is_none() { error.place.rule } else { 0 });
         let Some((rule, places)) =
             found.and_then(|(_, rule, parts)| Some((rule, parts.get(error.place.part)?)))
         else {
@@ -192,7 +179,7 @@ pub(super) fn upper_case_warning(expression: &str, span: Span) -> Option<Diagnos
 
 struct Lowering<'a, 'p> {
     files: &'a GeoFiles,
-    sets: &'p WrittenSets<'a>,
+    sets: &'p [NamedSet<'a>],
     problems: &'p mut Vec<Diagnostic>,
     /// Of the parts so far.
     places: Vec<PartPlaces>,
@@ -275,7 +262,11 @@ impl<'a> Lowering<'a, '_> {
             mode: clash_mode.clone(),
             client: client.clone(),
             rule_sets: rule_sets.as_ref().map(|named| RuleSets {
-                sets: named.tags.iter().filter_map(|tag| self.sets.place(&tag.value)).collect(),
+                sets: named
+                    .tags
+                    .iter()
+                    .filter_map(|tag| self.sets.iter().position(|set| *set.tag == tag.value))
+                    .collect(),
                 match_source: named.match_source,
             }),
             either: *either,

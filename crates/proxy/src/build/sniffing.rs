@@ -9,7 +9,7 @@ use waypost_router::{Router, Strategy, Way, Words};
 
 use super::{
     geo::GeoFiles,
-    rules::{self, Written, WrittenSets},
+    rules::{self, Written},
 };
 use crate::sniffing::Sniffing;
 
@@ -63,5 +63,5 @@ fn excluded(
         action: Way::Outbound(Tag::from("excluded")).into(),
         matcher,
     });
-    rules::compile(Strategy::AsIs, Words::V2ray, rules, &WrittenSets::default(), files, problems)
+    rules::compile(Strategy::AsIs, Words::V2ray, rules, &[], files, problems)
 }

@@ -6,7 +6,7 @@ use std::{
 use rand::{RngExt as _, rngs::StdRng};
 use waypost_balance::{
     EmptyPoolAction, GroupId, GroupSpec, Groups, HashSpec, Hysteresis, KeyPart, KeySpec, MemberSpec,
-    MemberTarget, Strategy, TopN,
+    MemberTarget, SelectorSpec, Strategy, TopN,
 };
 use waypost_health::{CheckSettings, Monitor};
 use waypost_net::{Networks, Tag};
@@ -87,6 +87,8 @@ impl Shape {
             backup: specs[self.n_primary..].to_vec(),
             top_n: TopN { primary: self.top_n, ..TopN::default() },
             hash: HashSpec { key: KeySpec::new([KeyPart::SrcIp], ""), ..HashSpec::default() },
+            // One that stands by its choice alone promises less.
+            selector: SelectorSpec { others_follow: true, ..SelectorSpec::default() },
             hysteresis: self.hysteresis,
             empty_pool: self.empty_pool,
             ..GroupSpec::new(Tag::from("lb"), specs[..self.n_primary].to_vec(), self.strategy)
