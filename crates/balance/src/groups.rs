@@ -103,19 +103,35 @@ impl Groups {
     #[must_use]
     pub fn leaves(&self, id: GroupId) -> Vec<(MemberId, Option<CheckId>)> {
         let mut leaves = Vec::new();
-        let mut groups = vec![id];
-        while let Some(group) = groups.pop().and_then(|id| self.get(id)) {
+        for group in self.reaches(id).into_iter().filter_map(|id| self.get(id)) {
             for member in group.members() {
                 match member.target {
                     MemberTarget::Leaf { member, check } if !leaves.contains(&(member, check)) => {
                         leaves.push((member, check));
                     }
-                    MemberTarget::Leaf { .. } => {}
-                    MemberTarget::Group(nested) => groups.push(nested),
+                    MemberTarget::Leaf { .. } | MemberTarget::Group(_) => {}
                 }
             }
         }
         leaves
+    }
+
+    /// A group and all groups that it leads to, each once.
+    #[must_use]
+    pub fn reaches(&self, id: GroupId) -> Vec<GroupId> {
+        let mut reached = vec![id];
+        let mut next = 0;
+        while let Some(group) = reached.get(next).and_then(|id| self.get(*id)) {
+            for member in group.members().chain(&group.spec().fallback) {
+                if let MemberTarget::Group(nested) = member.target
+                    && !reached.contains(&nested)
+                {
+                    reached.push(nested);
+                }
+            }
+            next += 1;
+        }
+        reached
     }
 
     /// Chooses a member of a selector. The next [`update`](Self::update) brings it into effect.

@@ -120,16 +120,17 @@ impl Standing {
         serving
     }
 
-    /// The member that every connection of a network is given to first, as a place in the group;
-    /// `None` if the strategy spreads connections, or nobody can carry one.
+    /// The choice of a selector, or else the member that every connection of a network is given to
+    /// first, as a place in the group; `None` if the strategy spreads connections, or nobody can carry
+    /// one.
     #[must_use]
     pub fn favourite(&self, network: Network) -> Option<usize> {
         let [tcp, udp] = self.favourites;
-        let favourite = match network {
+        let first = match network {
             Network::Tcp => tcp,
             Network::Udp => udp,
         };
-        favourite.map(|member| member as usize)
+        self.selected.or(first).map(|member| member as usize)
     }
 
     pub(crate) fn ladder(&self, network: Network) -> &Ladder {
@@ -377,11 +378,12 @@ fn favourite(group: &Group, ladder: &Ladder, statuses: &[Status]) -> Option<u32>
     let members = || ladder.classes.first().map(|class| class.members.iter().copied());
     let delay = |member: u32| statuses.get(member as usize).and_then(|status| status.delay);
     match group.spec().strategy {
-        Strategy::Selector | Strategy::Failover => members()?.next(),
+        Strategy::Failover => members()?.next(),
         Strategy::LeastPing | Strategy::UrlTest => {
             members()?.min_by_key(|&member| top_n::speed(delay(member)))
         }
-        Strategy::Random
+        Strategy::Selector
+        | Strategy::Random
         | Strategy::ConsistentHash
         | Strategy::RoundRobin
         | Strategy::LeastConn

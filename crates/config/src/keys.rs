@@ -175,3 +175,21 @@ impl Key {
 pub(crate) fn is_comment(key: &str) -> bool {
     key.starts_with('_') || key.starts_with("//") || key.starts_with('$')
 }
+
+/// Keys of several tables in one. `N` is the number of all of them.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses what is out of bounds")]
+pub(crate) const fn join<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
+    let mut keys = [Key::new("", Form::Any, ""); N];
+    let (mut part, mut at) = (0, 0);
+    while part < parts.len() {
+        let mut key = 0;
+        while key < parts[part].len() {
+            keys[at] = parts[part][key];
+            at += 1;
+            key += 1;
+        }
+        part += 1;
+    }
+    assert!(at == N);
+    keys
+}

@@ -26,10 +26,12 @@
 //! ```
 #![deny(missing_docs)]
 
+mod checks;
 mod detect;
 mod diagnostic;
 mod dialect;
 mod duration;
+mod groups;
 mod host;
 mod json;
 pub mod keys;

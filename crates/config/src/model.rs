@@ -6,6 +6,7 @@
 mod dns;
 mod endpoint;
 mod experimental;
+mod groups;
 mod load_balance;
 mod observatory;
 mod rule;
@@ -15,7 +16,7 @@ mod udp;
 
 use std::sync::Arc;
 
-use waypost_net::{Host, Secret, Tag};
+use waypost_net::{Host, Networks, Secret, Tag};
 
 pub use self::dns::{
     AddressFilter, Dns, DnsFallback, DnsOutbound, DnsProtocol, DnsServer, DnsServerAddress, HostsAnswer,
@@ -23,6 +24,7 @@ pub use self::dns::{
 };
 pub use self::endpoint::{Door, Limits, Listen, Policy, Redirect, SocketOptions, Stats};
 pub use self::experimental::{CacheFile, ClashApi, Experimental};
+pub use self::groups::{Selector, UrlTest};
 pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
     OnEmptyKey, Probe, ProbeMethod, ProbeUrl, TopN,
@@ -168,6 +170,11 @@ pub struct Outbound {
     pub tag: Option<Spanned<Tag>>,
     /// `protocol` with its settings.
     pub protocol: OutboundProtocol,
+    /// `network`: what it may carry; what it can is another matter.
+    pub networks: Networks,
+    /// `domain_resolver`: who resolves the names that it dials; `None` leaves it to
+    /// [`Dns::resolver`], and then to the system.
+    pub resolve: Option<ResolveOptions>,
     /// What is set on its sockets.
     pub socket: SocketOptions,
     /// The whole object.
@@ -202,6 +209,26 @@ pub enum OutboundProtocol {
     },
     /// `loadbalance`: through one of other outbounds.
     LoadBalance(Box<LoadBalance>),
+    /// `selector`: through the one of other outbounds that somebody chose.
+    Selector(Box<Selector>),
+    /// `urltest`: through the fastest of other outbounds.
+    UrlTest(Box<UrlTest>),
+}
+
+impl OutboundProtocol {
+    /// Whether it leads to other outbounds, and dials nothing itself.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        match self {
+            Self::LoadBalance(_) | Self::Selector(_) | Self::UrlTest(_) => true,
+            Self::Freedom { .. }
+            | Self::Blackhole { .. }
+            | Self::Socks(_)
+            | Self::Http(_)
+            | Self::Dns(_)
+            | Self::Loopback { .. } => false,
+        }
+    }
 }
 
 /// `freedom.domainStrategy`: who resolves the name that is dialled.

@@ -4,6 +4,7 @@ use waypost_net::Tag;
 
 use crate::{
     Span, Spanned,
+    json::Value,
     model::Observatory,
     nearest,
     object::Object,
@@ -19,6 +20,8 @@ pub(crate) struct Names {
     pub(crate) inbounds: Tags,
     pub(crate) outbounds: Tags,
     pub(crate) balancers: Tags,
+    pub(crate) dns_servers: Tags,
+    pub(crate) rule_sets: Tags,
     /// Whether the first bytes of the connections of some inbound are looked at.
     pub(crate) sniffs: bool,
     /// Outbounds without a tag that are not the default, so that nothing can name them.
@@ -30,11 +33,20 @@ pub(crate) struct Names {
     pub(crate) asked: BTreeSet<usize>,
 }
 
-/// A `loadbalance` outbound and the outbounds that it names, which may not exist.
+/// A group and the outbounds that it names, which may not exist.
 pub(crate) struct Group {
     pub(crate) tag: Option<Tag>,
-    /// The members of both tiers in the order of the file.
+    pub(crate) kind: GroupKind,
+    /// The members in the order of the file, of both tiers if there are two.
     pub(crate) members: Vec<Spanned<Tag>>,
+}
+
+/// What kind of group it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupKind {
+    LoadBalance,
+    Selector,
+    UrlTest,
 }
 
 /// The tags of one kind of thing. A tag is here even if the thing itself has an error, so that
@@ -67,8 +79,40 @@ impl Tags {
         Some(tag)
     }
 
+    /// Adds the tag of something that is not understood, so that one mistake is not reported again
+    /// wherever the tag is used.
+    pub(crate) fn declare_unread(&mut self, value: &Value) {
+        let Some(member) = value.member("tag") else { return };
+        if let Some(text) = member.value.text().filter(|text| !text.is_empty()) {
+            let tag = Spanned::new(Tag::from(text), member.value.span);
+            self.mark_declared(&tag);
+            self.used.insert(tag.value);
+        }
+    }
+
+    /// The tag, if it names something; else what it may have been meant to name is reported.
+    pub(crate) fn find(
+        &mut self,
+        written: Spanned<&str>,
+        what: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Spanned<Tag>> {
+        let tag = Spanned::new(Tag::from(written.value), written.span);
+        if self.contains(&tag.value) {
+            self.mark_used(&tag.value);
+            return Some(tag);
+        }
+        report.error(written.span, format!("there is no {what} with the tag {}", quote(written.value)));
+        self.suggest(written.value, what, report);
+        None
+    }
+
     /// Adds a tag that is no object's own, such as that of DNS queries.
     pub(crate) fn declare_for_queries(&mut self, tag: &Spanned<Tag>) {
+        self.mark_declared(tag);
+    }
+
+    fn mark_declared(&mut self, tag: &Spanned<Tag>) {
         if !self.contains(&tag.value) {
             self.places.insert(tag.value.clone(), tag.span);
             self.list.push(tag.clone());

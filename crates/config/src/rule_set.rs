@@ -12,6 +12,7 @@ use crate::{
     report::{Report, one_of},
 };
 
+pub(crate) use keys::HEADLESS_RULE;
 pub use keys::TABLES;
 pub(crate) use read::read_rules;
 

@@ -193,7 +193,7 @@ fn sparks(times: &[Duration], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use waypost_proxy::{MemberTotals, Role, net::Tag};
+    use waypost_proxy::{MemberTotals, Role, Strategy, net::Tag};
 
     use super::*;
 
@@ -209,6 +209,8 @@ mod tests {
         };
         GroupReport {
             tag: Tag::from("demo"),
+            strategy: Strategy::Failover,
+            choice: None,
             tier: Tier::Primary,
             is_bootstrapping: false,
             members: CAST.iter().zip(carried).map(member).collect(),

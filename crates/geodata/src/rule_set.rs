@@ -203,6 +203,18 @@ impl RuleSet {
         }
     }
 
+    /// Turns AdGuard rules into the names, keywords and expressions that they stand for, so that
+    /// nobody else has to know them. The set holds for the same connections as before.
+    pub fn spell_out_adguard(&mut self) {
+        let mut left: Vec<&mut HeadlessRule> = self.rules.iter_mut().collect();
+        while let Some(rule) = left.pop() {
+            match rule {
+                HeadlessRule::Default(rule) => adguard::spell_out(rule),
+                HeadlessRule::Logical(logical) => left.extend(logical.rules.iter_mut()),
+            }
+        }
+    }
+
     /// The lowest version that can say what the set says, besides 1, whose form of suffixes no
     /// reader needs any more.
     #[must_use]

@@ -188,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn names_below_a_name_are_not_the_name() {
+        let mut builder = DomainIndexBuilder::default();
+        builder.below("a.example", 1).unwrap();
+        builder.full("a.example", 2).unwrap();
+        let index = builder.build().unwrap();
+        let ids = |name: &str| -> Vec<u32> {
+            let name = DomainName::new(name).unwrap();
+            index.matches(&name).flat_map(|set| index.sets().get(set).to_vec()).collect()
+        };
+        assert_eq!((ids("a.example"), ids("b.a.example"), ids("xa.example")), (vec![2], vec![1], vec![]));
+    }
+
+    #[test]
     fn the_empty_keyword_is_in_every_name() {
         check(&[(EntryKind::Keyword, String::new(), 3)], "anything.example");
     }

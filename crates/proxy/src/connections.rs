@@ -183,11 +183,12 @@ impl Connections {
         all.len()
     }
 
-    /// Asks those connections of a group to close that go through one of these members of it; says how
-    /// many.
-    pub fn close_through(&self, group: &str, members: &[Tag]) -> usize {
+    /// Asks those connections of a group and a network to close that go through one of these members of
+    /// it; says how many.
+    pub fn close_through(&self, group: &str, network: Network, members: &[Tag]) -> usize {
         let all = self.snapshot();
-        let concerned = all.iter().filter(|connection| {
+        let of_network = all.iter().filter(|connection| connection.info.network == network);
+        let concerned = of_network.filter(|connection| {
             let path = connection.path.lock().clone();
             let behind = path.chain.iter().skip_while(|tag| tag.as_str() != group);
             // The member is the next group on the way, or else the outbound.
@@ -300,7 +301,8 @@ mod tests {
             through(&[], "a"),
         ];
         let guards = paths.map(|path| table.insert(info(), path));
-        assert_eq!(table.close_through("g", &[Tag::from("a"), Tag::from("inner")]), 2);
+        assert_eq!(table.close_through("g", Network::Udp, &[Tag::from("a"), Tag::from("inner")]), 0);
+        assert_eq!(table.close_through("g", Network::Tcp, &[Tag::from("a"), Tag::from("inner")]), 2);
         let closed: Vec<bool> =
             guards.iter().map(|guard| guard.connection().conduit.close.is_cancelled()).collect();
         assert_eq!(closed, [true, false, false, true, false]);

@@ -102,7 +102,11 @@ impl Dialer {
                 Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers, socket)?)
             }
             OutboundProtocol::Dns(outbound) => Kind::Dns(outbound.clone(), socket.clone()),
-            OutboundProtocol::LoadBalance(_) => return Err(DialerError::NoServer),
+            OutboundProtocol::LoadBalance(_)
+            | OutboundProtocol::Selector(_)
+            | OutboundProtocol::UrlTest(_) => {
+                return Err(DialerError::NoServer);
+            }
         }))
     }
 

@@ -27,6 +27,11 @@ const USUAL_DIALS: u32 = 3;
 /// How many times as long as usual a first byte may take before others get the first flight too.
 const USUAL_FIRST_BYTES: u32 = 4;
 
+/// How the only outbound of a route is dialled.
+pub(crate) fn single_pace() -> DialPace {
+    DialPace { attempt_timeout: SINGLE_TIMEOUT, total_timeout: SINGLE_TIMEOUT, ..DialPace::default() }
+}
+
 /// The attempts of a route.
 pub(crate) struct Dials<'d, 's> {
     pub(crate) snapshot: &'d Snapshot,
@@ -62,12 +67,8 @@ impl<'d, 's> Dials<'d, 's> {
     /// How the members of the route are dialled.
     pub(crate) fn pace(&self) -> DialPace {
         match &self.route.group {
-            Some(group) => group.settings.pace,
-            None => DialPace {
-                attempt_timeout: SINGLE_TIMEOUT,
-                total_timeout: SINGLE_TIMEOUT,
-                ..DialPace::default()
-            },
+            Some(group) => group.pace,
+            None => single_pace(),
         }
     }
 

@@ -182,7 +182,8 @@ pub(crate) async fn route<'s>(
     let plan = || snapshot.route_in(&health.view(), way, flow, &load, &mut thread_rng());
     match (plan(), group) {
         (Err(NoRoute::Plan(PlanError::EmptyPool { .. })), Some((_, _, settings))) => {
-            health.ask(settings.pool, settings.pace.total_timeout).await;
+            let limit = settings.pace.unwrap_or_default().total_timeout;
+            health.ask(settings.pool, limit).await;
             plan()
         }
         (planned, _) => planned,

@@ -6,12 +6,14 @@ use arc_swap::ArcSwap;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
+use waypost_balance::SelectError;
 use waypost_config::model::Config;
 use waypost_net::Tag;
 
 use crate::{
     BindError, BoundAddress, BoundListener, ConnectionLimit, Connections, Ends, Listener, Stream, Workers,
     bind,
+    cache::Cache,
     health::Health,
     inbound::Inbound,
     reports::{GroupReport, group_reports},
@@ -86,7 +88,8 @@ impl Proxy {
         }
         let (snapshot, connections) = (Arc::new(snapshot), Connections::new(config.stats));
         let stop_accepting = CancellationToken::new();
-        let health = Health::start(snapshot.clone(), connections.clone(), stop_accepting.clone())?;
+        let cache = Cache::open(config.experimental.cache_file.as_ref());
+        let health = Health::start(snapshot.clone(), connections.clone(), &cache, stop_accepting.clone())?;
         let address = |(inbound, listeners): &(Arc<Inbound>, Vec<BoundListener>)| {
             let address = listeners.first()?.address().clone();
             Some(ListenAddress { inbound: inbound.tag.clone(), address })
@@ -98,6 +101,7 @@ impl Proxy {
                 connections,
                 limit: ConnectionLimit::from_system(),
                 udp: Udp::default(),
+                cache,
                 stopping: stop_accepting.clone(),
             }),
             addresses: bound.iter().filter_map(address).chain(udp_listeners.addresses()).collect(),
@@ -174,6 +178,29 @@ impl Proxy {
     #[must_use]
     pub fn groups(&self) -> Vec<GroupReport> {
         group_reports(self.core.snapshot.load().pools(), &self.core.health)
+    }
+
+    /// What is kept for the next start.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.core.cache
+    }
+
+    /// Has a selector use another of its members. When this returns, new connections go there, and the
+    /// choice is kept if the configuration has a cache file.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such selector, or it has no such member.
+    pub async fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
+        let snapshot = self.snapshot();
+        let mut groups = snapshot.pools().iter().filter(|(_, _, settings)| !settings.is_balancer);
+        let found = groups.find(|(_, known, _)| known.tag().as_str() == group);
+        let (id, group, _) = found.ok_or(SelectError::UnknownGroup)?;
+        let member = Tag::from(member);
+        self.core.health.select(id, member.clone()).await?;
+        self.core.cache.keep_selected(group.tag(), &member).await;
+        Ok(())
     }
 
     /// Stops listening, lets connections finish for up to `grace`, then closes what is left.

@@ -341,7 +341,9 @@ impl fmt::Display for GroupChoice {
             writeln!(f, "    rule set {rule_set}")?;
         }
         for member in &self.members {
-            let role = member.role.map_or("cannot carry this network", Role::word);
+            let is_selector = self.strategy == Strategy::Selector;
+            let without = if is_selector { "not chosen" } else { "cannot carry this network" };
+            let role = member.role.map_or(without, Role::word);
             write!(f, "    {} {}: {role}, {}", member.tier, member.tag, member.status.state)?;
             match member.status.delay {
                 Some(delay) => writeln!(f, ", {} ms", delay.millis())?,

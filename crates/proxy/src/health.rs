@@ -1,5 +1,7 @@
 //! The task that owns the health of all members, and what connections see of it.
 
+mod choices;
+
 use std::{
     sync::{
         Arc,
@@ -15,12 +17,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use waypost_balance::{GroupId, GroupStates, Tier};
+use waypost_balance::{GroupId, GroupStates, SelectError, Tier};
 use waypost_health::{CheckId, Event, MemberId, Monitor, Outcome, PoolId, Round, RoundStep};
-use waypost_net::{Network, Tag};
+use waypost_net::Tag;
 
 use crate::{
     Connections, Dialer,
+    cache::Cache,
     pools::View,
     probe::{default_tls, probe},
     snapshot::Snapshot,
@@ -68,6 +71,7 @@ enum Report {
     /// It failed, and so did the connection of this machine.
     ProbeDiscarded(CheckId),
     Ask(PoolId, oneshot::Sender<()>),
+    Select(GroupId, Tag, oneshot::Sender<Result<(), SelectError>>),
 }
 
 /// Counts a live connection of a member until it is dropped.
@@ -86,12 +90,14 @@ impl Health {
     pub(crate) fn start(
         snapshot: Arc<Snapshot>,
         connections: Connections,
+        cache: &Cache,
         stop: CancellationToken,
     ) -> Result<Self, rustls::Error> {
         let pools = snapshot.pools();
         let (reports, waiting) = mpsc::channel(MAX_WAITING);
+        let states = choices::kept_states(pools, cache);
         let health = Self(Arc::new(Shared {
-            view: ArcSwap::from_pointee(pools.first_view(now())),
+            view: ArcSwap::from_pointee(pools.view(&pools.monitor(), &mut states.clone(), now())),
             members: (0..pools.n_outbounds()).map(|_| MemberFigures::default()).collect(),
             touched: (0..pools.n_pools()).map(|_| AtomicU64::new(0)).collect(),
             start: Instant::now(),
@@ -99,7 +105,6 @@ impl Health {
         }));
         if pools.n_pools() > 0 {
             let monitor = pools.monitor();
-            let states = pools.groups.start();
             let watch = Watch {
                 health: health.clone(),
                 tls: default_tls()?,
@@ -286,6 +291,11 @@ impl Watch {
                 self.ask(pool, answer);
                 false
             }
+            Report::Select(group, member, answer) => {
+                // Who asked may be gone, the choice holds.
+                let _gone = answer.send(self.select(group, &member));
+                false
+            }
         }
     }
 
@@ -387,23 +397,8 @@ impl Watch {
                 }
             }
             if settings.interrupts {
-                let (before, after) = (before.serving(Network::Tcp), after.serving(Network::Tcp));
-                let gone = before.into_iter().filter(|member| !after.contains(member));
-                let tags: Vec<Tag> =
-                    gone.filter_map(|member| Some(group.member(member)?.tag.clone())).collect();
-                self.interrupt(id, &tags);
+                self.interrupt(group, before, after);
             }
-        }
-    }
-
-    /// Closes the connections of a group whose member no longer serves.
-    fn interrupt(&self, group: GroupId, gone: &[Tag]) {
-        let Some((group, _)) = self.snapshot.pools().group(group).filter(|_| !gone.is_empty()) else {
-            return;
-        };
-        let closed = self.connections.close_through(group.tag(), gone);
-        if closed > 0 {
-            info!(group = %group.tag(), connections = closed, "closed, their member no longer serves");
         }
     }
 

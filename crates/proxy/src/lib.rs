@@ -5,6 +5,7 @@
 
 mod attempts;
 pub mod build;
+mod cache;
 mod chain;
 mod conduit;
 mod connections;
@@ -18,7 +19,6 @@ mod handshake;
 mod health;
 mod http;
 mod inbound;
-pub mod inspect;
 mod limits;
 mod listener;
 mod pools;
@@ -45,6 +45,7 @@ mod wire_io;
 mod workers;
 
 pub use attempts::{AttemptEnd, AttemptRecord};
+pub use cache::Cache;
 pub use conduit::{CloseSignal, Conduit, Counters};
 pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections, Path};
 pub use dial::{DialError, Dialed, Dialer, DialerError};
@@ -64,7 +65,7 @@ pub use system::{level_filter, raise_descriptor_limit};
 pub use totals::MemberTotals;
 pub use traffic::{Amount, Place};
 pub use udp::DroppedDatagrams;
-pub use waypost_balance::{Role, Tier};
+pub use waypost_balance::{Role, SelectError, Strategy, Tier};
 pub use waypost_health::State;
 pub use waypost_net as net;
 pub use workers::Workers;

@@ -23,7 +23,8 @@ pub(crate) struct Pools {
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSettings {
     pub(crate) pool: PoolId,
-    pub(crate) pace: DialPace,
+    /// How members are dialled; `None` as the group does that leads to the first.
+    pub(crate) pace: Option<DialPace>,
     /// Whether live connections are closed when their member no longer serves.
     pub(crate) interrupts: bool,
     /// Whether its key needs the rule set that the deciding rule matched by.

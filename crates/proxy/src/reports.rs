@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waypost_balance::{Group, GroupId, MemberTarget, Role, Tier};
+use waypost_balance::{Group, GroupId, MemberTarget, Role, Strategy, Tier};
 use waypost_health::{MemberId, State};
 use waypost_net::{Network, Tag};
 
@@ -17,6 +17,11 @@ use crate::{
 pub struct GroupReport {
     /// The group.
     pub tag: Tag,
+    /// How it chooses.
+    pub strategy: Strategy,
+    /// The member that every TCP connection is given to first: the choice of a selector, or the fastest
+    /// of a `urltest` group. `None` if the strategy spreads connections.
+    pub choice: Option<Tag>,
     /// The tier that serves.
     pub tier: Tier,
     /// Whether the first round of probes is not over, so that every primary serves.
@@ -85,8 +90,11 @@ fn group_report(
                 .fold(MemberTotals::default(), MemberTotals::add),
         }
     });
+    let choice = standing.favourite(Network::Tcp).and_then(|place| group.member(place));
     Some(GroupReport {
         tag: group.tag().clone(),
+        strategy: group.spec().strategy,
+        choice: choice.map(|member| member.tag.clone()),
         tier: standing.tier(),
         is_bootstrapping: standing.is_bootstrapping(),
         members: members.collect(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ConnectionLimit, Connections, health::Health, snapshot::Snapshot, udp::Udp};
+use crate::{ConnectionLimit, Connections, cache::Cache, health::Health, snapshot::Snapshot, udp::Udp};
 
 /// What a running proxy is, but for its listeners.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     pub(crate) limit: ConnectionLimit,
     pub(crate) udp: Udp,
+    /// What is kept for the next start.
+    pub(crate) cache: Cache,
     /// Cancelled when nothing new is to begin.
     pub(crate) stopping: CancellationToken,
 }

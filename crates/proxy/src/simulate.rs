@@ -51,7 +51,7 @@ fn model(snapshot: Snapshot, tag: &str) -> Result<Model, SimulateError> {
         let groups = pools.iter().map(|(_, group, _)| group.tag().clone()).collect();
         return Err(SimulateError::NoGroup { tag: tag.into(), groups });
     };
-    let pace = settings.pace;
+    let pace = settings.pace.unwrap_or_default();
     let pool = settings.pool;
     let mut leaves: Vec<_> = pools.groups.leaves(id).into_iter().map(|(member, _)| member).collect();
     leaves.sort_unstable();

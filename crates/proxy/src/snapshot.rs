@@ -3,7 +3,8 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use rand::Rng;
-use waypost_balance::{Context, Group, GroupId, HashedKey, PlanError, Reason, Tier};
+use waypost_balance::{Attempt, Context, Group, GroupId, HashedKey, PlanError, Reason, Tier};
+use waypost_config::model::DialPace;
 use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
 use waypost_net::{Flow, Tag};
@@ -11,6 +12,7 @@ use waypost_router::{Decision, Reject, Router, Rule, Way};
 
 use crate::{
     Dialer, Path,
+    dials::single_pace,
     pools::{PoolSettings, Pools, View},
     queries::QueryNetwork,
     sniffing::Sniffing,
@@ -89,7 +91,7 @@ pub struct Route<'s> {
 pub struct RouteGroup<'s> {
     /// The group.
     pub group: &'s Group,
-    pub(crate) settings: &'s PoolSettings,
+    pub(crate) pace: DialPace,
     /// The tier that serves.
     pub tier: Tier,
     /// The key that was hashed, if the strategy hashes.
@@ -332,9 +334,10 @@ impl Snapshot {
                 return Ok(Route { group: None, first, others: Vec::new() });
             }
         };
-        let (group, settings) = self.rest.pools.group(id).ok_or(NoRoute::NoOutbound)?;
+        let (group, _) = self.rest.pools.group(id).ok_or(NoRoute::NoOutbound)?;
         let plan =
             self.rest.pools.groups.plan(id, Context { standings: &view.standings, flow, load }, rng)?;
+        let pace = self.pace(id, &plan.attempts);
         let name = |id: &GroupId| self.rest.pools.groups.get(*id).map(|group| group.tag().clone());
         let mut attempts = plan.attempts.into_iter().filter_map(|attempt| {
             Some(RouteAttempt {
@@ -347,8 +350,19 @@ impl Snapshot {
         });
         let first = attempts.next().ok_or(NoRoute::NoOutbound)?;
         let others = attempts.collect();
-        let group = RouteGroup { group, settings, tier: plan.tier, key: plan.key };
+        let group = RouteGroup { group, pace, tier: plan.tier, key: plan.key };
         Ok(Route { group: Some(group), first, others })
+    }
+}
+
+impl Snapshot {
+    /// How the attempts of a plan are made: as the outermost group wants it that wants anything, of
+    /// those on the way to the first.
+    fn pace(&self, id: GroupId, attempts: &[Attempt]) -> DialPace {
+        let via = attempts.first().map(|first| &*first.via).unwrap_or_default();
+        let mut way = std::iter::once(&id).chain(via);
+        let pace = way.find_map(|id| self.rest.pools.group(*id).and_then(|(_, settings)| settings.pace));
+        pace.unwrap_or_else(|| if attempts.len() == 1 { single_pace() } else { DialPace::default() })
     }
 }
 

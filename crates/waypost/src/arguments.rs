@@ -5,7 +5,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use waypost_config::{UnknownKeys, model::LogLevel};
-use waypost_proxy::net::{Host, Network, Target};
+use waypost_proxy::net::{Network, Target};
 
 /// Decides which way each connection goes, and which outbound carries it.
 ///
@@ -26,9 +26,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show which rule would take a connection, why, and where it would go.
     Explain(Explain),
-    /// Look into geosite.dat, geoip.dat and country databases.
-    #[command(subcommand)]
-    Geo(Geo),
+    #[command(flatten)]
+    Inspect(waypost_inspect::Command),
     /// Run a group of a configuration against a script of faults, on a virtual clock.
     Simulate(Simulate),
     #[command(flatten)]
@@ -111,28 +110,6 @@ pub(crate) struct Explain {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Geo {
-    /// List the codes in a file, with the number of their entries.
-    List(GeoPath),
-    /// Show which lists hold a name or an address, and by which entry.
-    Lookup {
-        #[command(flatten)]
-        path: GeoPath,
-        /// A domain name or an address.
-        #[arg(value_parser = Host::parse)]
-        host: Host,
-    },
-    /// Count lists and entries.
-    Stat(GeoPath),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GeoPath {
-    /// A path, or the name of a file in an asset folder, such as geosite.dat.
-    pub(crate) file: String,
 }
 
 #[derive(Debug, Args)]

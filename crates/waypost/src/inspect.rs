@@ -4,15 +4,14 @@ use anyhow::Context as _;
 use waypost_config::Severity;
 use waypost_proxy::{
     explain::explain_with_lookups,
-    inspect::GeoFile,
     net::{Flow, Tag},
     simulate,
 };
 
 use crate::{
     EXIT_ERRORS,
-    arguments::{Check, Explain, Geo, LogFormat, Simulate},
-    load::{assets, load_files, report},
+    arguments::{Check, Explain, LogFormat, Simulate},
+    load::{assets, load_files, report, write_stderr},
     print,
 };
 
@@ -55,22 +54,12 @@ pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     print(&format!("{} to {}\n{explained}", flow.network, flow.target))
 }
 
-/// Looks into a geo file.
-pub(crate) fn geo(arguments: &Geo) -> anyhow::Result<ExitCode> {
-    let (Geo::List(path) | Geo::Lookup { path, .. } | Geo::Stat(path)) = arguments;
-    let file = GeoFile::open(&path.file, &assets(None))?;
-    let table = match arguments {
-        Geo::List(_) => file.list_table()?,
-        Geo::Stat(_) => file.total_table()?,
-        Geo::Lookup { host, .. } => match file.lookup_table(host)? {
-            Some(table) => table,
-            None => {
-                print(&format!("no list of `{}` holds {host}\n", file.path.display()))?;
-                return Ok(ExitCode::from(EXIT_ERRORS));
-            }
-        },
-    };
-    print(&table)
+/// Looks into files of lists, or makes them.
+pub(crate) fn files(command: &waypost_inspect::Command) -> anyhow::Result<ExitCode> {
+    let outcome = waypost_inspect::run(command, &assets(None))?;
+    write_stderr(&outcome.notes)?;
+    print(&outcome.text)?;
+    Ok(if outcome.failed { ExitCode::from(EXIT_ERRORS) } else { ExitCode::SUCCESS })
 }
 
 /// Runs a group against a script.

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => inspect::check(&arguments),
         Command::Explain(arguments) => inspect::explain(&arguments),
-        Command::Geo(arguments) => inspect::geo(&arguments),
+        Command::Inspect(command) => inspect::files(&command),
         Command::Simulate(arguments) => inspect::simulate(arguments),
         Command::Demo(command) => waypost_demo::run(&command).map_err(Into::into),
         Command::Version => print(&format!("waypost {}\n", env!("CARGO_PKG_VERSION"))),

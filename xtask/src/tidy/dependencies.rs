@@ -6,7 +6,7 @@ use super::Problem;
 use crate::workspace::Package;
 
 /// The crates of the project that each one may depend on, by name without prefix.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("net", &[]),
     ("geodata", &["net"]),
     ("geosite", &["net"]),
@@ -23,7 +23,8 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("proxy", PROXY),
     ("api", &["proxy"]),
     ("demo", &["net", "config", "proxy"]),
-    ("waypost", &["config", "proxy", "api", "demo"]),
+    ("inspect", &["net", "geodata", "geosite", "geoip", "config", "proxy"]),
+    ("waypost", &["config", "proxy", "api", "demo", "inspect"]),
     ("testkit", &["net"]),
     ("xtask", &["geodata", "config"]),
 ];
@@ -48,7 +49,7 @@ const PROXY: &[&str] = &[
 /// Dependencies that mean a runtime or IO.
 const RUNTIME: [&str; 4] = ["tokio", "tokio-util", "socket2", "nix"];
 /// The crates that do IO.
-const WITH_IO: [&str; 7] = ["dns", "transport", "proxy", "api", "demo", "waypost", "testkit"];
+const WITH_IO: [&str; 8] = ["dns", "transport", "proxy", "api", "demo", "inspect", "waypost", "testkit"];
 
 /// Serialisation belongs to the configuration and to the API.
 const SERIALISATION: [&str; 2] = ["serde", "serde_json"];
@@ -56,7 +57,7 @@ const WITHOUT_SERIALISATION: [&str; 9] =
     ["net", "geosite", "geoip", "router", "ring", "health", "balance", "wire", "geodata"];
 
 /// Only the shell and what is above it know the configuration, besides itself.
-const WITH_CONFIG: [&str; 6] = ["config", "proxy", "api", "demo", "waypost", "xtask"];
+const WITH_CONFIG: [&str; 7] = ["config", "proxy", "api", "demo", "inspect", "waypost", "xtask"];
 
 /// Says whether a crate does its work without runtime, clock, environment and files.
 pub(super) fn is_pure(package: &Package) -> bool {

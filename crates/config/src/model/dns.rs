@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use waypost_net::{DomainName, Host, Network, Tag, Target};
 
-use super::{AddressFamily, DomainEntry, IpEntry};
+use super::{AddressFamily, DomainEntry, IpEntry, ResolveOptions};
 use crate::{Span, Spanned};
 
 /// `dns`.
@@ -16,6 +16,8 @@ pub struct Dns {
     pub servers: Vec<DnsServer>,
     /// `queryStrategy`.
     pub family: AddressFamily,
+    /// `route.default_domain_resolver`: who resolves the names that outbounds dial.
+    pub resolver: Option<ResolveOptions>,
     /// Which servers are asked besides those that a name was given to.
     pub fallback: DnsFallback,
 }
@@ -124,7 +126,7 @@ pub enum DnsProtocol {
 }
 
 /// An outbound of the protocol `dns`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DnsOutbound {
     /// `address`: who gets the questions that are passed on, in place of who the client asked.
     pub host: Option<Host>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use waypost_geodata::rule_set::RuleSet as RuleSetRules;
 use waypost_net::Tag;
 
+use super::ProbeUrl;
 use crate::{Span, Spanned};
 
 /// One entry of `route.rule_set`.
@@ -33,7 +34,7 @@ pub enum RuleSetSource {
     /// `remote`: they are fetched.
     Remote {
         /// `url`, which is `http` or `https`.
-        url: Spanned<Box<str>>,
+        url: Spanned<ProbeUrl>,
         /// `format`, or what the ending of the URL says.
         format: RuleSetFormat,
         /// `download_detour`: the outbound that carries it, which exists; `None` leaves it to the rules.

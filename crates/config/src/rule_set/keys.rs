@@ -13,7 +13,7 @@ pub(super) static RULE_SET: KeyTable = KeyTable {
     ],
 };
 
-pub(super) static HEADLESS_RULE: KeyTable = KeyTable {
+pub(crate) static HEADLESS_RULE: KeyTable = KeyTable {
     name: "HeadlessRule",
     path: "rules[]",
     doc: "A rule of a rule set: conditions that all have to hold, or rules joined by `and` or `or`.",

@@ -1,9 +1,54 @@
 //! The dialect of sing-box 1.11 and later.
 
-use crate::{json::Value, keys::KeyTable, model::Config, report::Report};
+mod action;
+mod conditions;
+mod dial;
+mod experimental;
+mod file;
+mod inbound;
+mod list;
+mod listen;
+mod log;
+mod outbound;
+mod route;
+mod rule;
+mod rule_set;
 
-pub(crate) static TABLES: &[&KeyTable] = &[];
+pub(crate) use file::read;
 
-pub(crate) fn read(_root: &Value, _report: &mut Report<'_>) -> Option<Config> {
-    None
-}
+use crate::{checks, groups, host, keys::KeyTable, names};
+
+/// Every table of keys, in the order of the reference page.
+pub(crate) static TABLES: &[&KeyTable] = &[
+    &file::FILE,
+    &log::LOG,
+    &inbound::MIXED,
+    &inbound::SOCKS,
+    &inbound::HTTP,
+    &inbound::DIRECT,
+    &inbound::REDIRECT,
+    &inbound::USER,
+    &outbound::DIRECT,
+    &outbound::BLOCK,
+    &outbound::SOCKS,
+    &outbound::HTTP,
+    &outbound::DNS,
+    &outbound::SELECTOR,
+    &outbound::URLTEST,
+    &outbound::LOAD_BALANCE,
+    &groups::load_balance::keys::PROBE,
+    &groups::load_balance::keys::TOP_N,
+    &groups::load_balance::keys::HASH,
+    &groups::load_balance::keys::HYSTERESIS,
+    &groups::load_balance::keys::DIAL,
+    &dial::DOMAIN_RESOLVER,
+    &route::ROUTE,
+    &rule::RULE,
+    &rule_set::INLINE,
+    &rule_set::LOCAL,
+    &rule_set::REMOTE,
+    &crate::rule_set::HEADLESS_RULE,
+    &experimental::EXPERIMENTAL,
+    &experimental::CLASH_API,
+    &experimental::CACHE_FILE,
+];

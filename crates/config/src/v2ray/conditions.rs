@@ -1,7 +1,7 @@
 use waypost_net::{Network, Networks, PortSet, Tag};
 
 use super::{
-    attrs, domain,
+    attrs, checks, domain,
     domain::Plain,
     ip,
     names::Names,
@@ -52,37 +52,7 @@ pub(super) fn read(
         local_os: read_systems(rule, report),
         ..Conditions::default()
     };
-    (!is_empty(&conditions)).then_some(conditions)
-}
-
-/// Whether there is no condition at all.
-pub(crate) fn is_empty(conditions: &Conditions) -> bool {
-    let Conditions {
-        domain: None,
-        ip: None,
-        source: None,
-        local_ip: None,
-        port: None,
-        source_port: None,
-        local_port: None,
-        network: None,
-        user: None,
-        inbound_tag: None,
-        protocol: None,
-        attributes: None,
-        process,
-        local_os: None,
-        ip_version: None,
-        clash_mode: None,
-        client: None,
-        rule_sets: None,
-        either: _,
-        invert: _,
-    } = conditions
-    else {
-        return false;
-    };
-    process.is_empty()
+    (!checks::has_no_condition(&conditions)).then_some(conditions)
 }
 
 fn read_domains(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Spanned<DomainEntry>>> {

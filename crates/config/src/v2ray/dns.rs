@@ -103,7 +103,13 @@ pub(super) fn read(file: &Object<'_>, names: &mut Names, report: &mut Report<'_>
     let hosts = hosts.into_iter().filter_map(|member| read_hosts_entry(member, report)).collect();
     let strategy = dns.text("queryStrategy", report).filter(|written| !written.value.is_empty());
     let family = strategy.and_then(|written| choose("queryStrategy", written, &FAMILIES, report));
-    Dns { hosts, servers, family: family.unwrap_or_default(), fallback: read_fallback(&dns, report) }
+    Dns {
+        hosts,
+        servers,
+        family: family.unwrap_or_default(),
+        fallback: read_fallback(&dns, report),
+        resolver: None,
+    }
 }
 
 fn read_fallback(dns: &Object<'_>, report: &mut Report<'_>) -> DnsFallback {

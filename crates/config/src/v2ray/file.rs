@@ -1,5 +1,5 @@
 use super::{
-    checks, dns, inbound, load_balance, log, names::Names, observatory, outbound, policy, routing, strategy,
+    checks, dns, groups, inbound, log, names::Names, observatory, outbound, policy, routing, strategy,
 };
 use crate::{
     Dialect, Span,
@@ -93,7 +93,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     };
     observatory::read_all(&file, &mut names, report);
     let routing = routing::read(&file, &mut names, report);
-    load_balance::check_members(&outbounds, &mut names, report);
+    groups::check_members(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
     strategy::find_unasked(&names, report);
     let observatories = names.observatories;

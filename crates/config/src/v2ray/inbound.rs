@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use super::{accounts, door, listen, names::Names, policy::Policies, sniffing, stream, udp};
+use super::{accounts, checks, door, listen, names::Names, policy::Policies, sniffing, stream};
 use crate::{
     Span, Spanned,
     json::Value,
@@ -115,8 +115,8 @@ pub(super) fn read_all(
 ) -> Vec<Inbound> {
     let inbounds: Vec<Inbound> =
         values.iter().filter_map(|value| read(value, policies, names, report)).collect();
-    listen::find_conflicts(&inbounds, report);
-    udp::find_port_conflicts(&inbounds, report);
+    checks::find_port_conflicts(&inbounds, report);
+    checks::find_udp_port_conflicts(&inbounds, report);
     inbounds
 }
 

@@ -1,11 +1,11 @@
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use waypost_net::PortRange;
 
 use super::port;
 use crate::{
     Span, Spanned,
-    model::{Inbound, Listen},
+    model::Listen,
     object::Object,
     report::{Report, quote},
 };
@@ -127,39 +127,4 @@ fn read_address(written: Spanned<&str>, report: &mut Report<'_>) -> Option<IpAdd
         .error(written.span, format!("not an address to listen on: {}", quote(text)))
         .help("expected an IP address such as `127.0.0.1`, `localhost`, or the path of a Unix socket");
     None
-}
-
-/// Reports inbounds that would fight for a port or a path.
-pub(super) fn find_conflicts(inbounds: &[Inbound], report: &mut Report<'_>) {
-    let mut taken: BTreeMap<u16, Vec<(IpAddr, &Inbound)>> = BTreeMap::new();
-    let mut paths: BTreeMap<&str, &Inbound> = BTreeMap::new();
-    for inbound in inbounds {
-        let conflict = match &inbound.listen {
-            Listen::Unix { path, .. } => {
-                let earlier = paths.get(&**path).copied();
-                paths.entry(path).or_insert(inbound);
-                earlier.map(|earlier| (format!("the path {}", quote(path)), earlier))
-            }
-            Listen::Ports { ip, ports } => {
-                let ports = ports.first.max(1)..=ports.last;
-                let conflict = ports.clone().find_map(|port| {
-                    let earlier = taken.get(&port)?.iter().find(|(earlier, _)| overlap(*earlier, *ip))?;
-                    Some((format!("port {port} of {ip}"), earlier.1))
-                });
-                if conflict.is_none() {
-                    ports.for_each(|port| taken.entry(port).or_default().push((*ip, inbound)));
-                }
-                conflict
-            }
-        };
-        if let Some((what, earlier)) = conflict {
-            let line = report.line(earlier.span);
-            report.error(inbound.span, format!("{what} is already taken by the inbound on line {line}"));
-        }
-    }
-}
-
-/// Whether two listeners on the same port exclude each other.
-pub(super) fn overlap(left: IpAddr, right: IpAddr) -> bool {
-    left == right || (left.is_ipv4() == right.is_ipv4() && (left.is_unspecified() || right.is_unspecified()))
 }

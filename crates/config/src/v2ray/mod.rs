@@ -3,7 +3,6 @@
 mod accounts;
 mod attrs;
 mod balancer;
-mod checks;
 mod conditions;
 mod dns;
 mod dns_address;
@@ -15,7 +14,6 @@ mod file;
 mod inbound;
 mod ip;
 mod listen;
-mod load_balance;
 mod log;
 mod observatory;
 mod outbound;
@@ -32,7 +30,7 @@ mod upstream;
 
 pub(crate) use file::read;
 
-use crate::{host, keys::KeyTable, names};
+use crate::{checks, groups, host, keys::KeyTable, names};
 
 /// In the order of the reference page.
 pub(crate) static TABLES: &[&KeyTable] = &[
@@ -55,12 +53,14 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &upstream::HTTP_OUTBOUND,
     &upstream::SERVER,
     &upstream::USER,
-    &load_balance::keys::SETTINGS,
-    &load_balance::keys::PROBE,
-    &load_balance::keys::TOP_N,
-    &load_balance::keys::HASH,
-    &load_balance::keys::HYSTERESIS,
-    &load_balance::keys::DIAL,
+    &groups::selector::SETTINGS,
+    &groups::urltest::SETTINGS,
+    &groups::load_balance::keys::SETTINGS,
+    &groups::load_balance::keys::PROBE,
+    &groups::load_balance::keys::TOP_N,
+    &groups::load_balance::keys::HASH,
+    &groups::load_balance::keys::HYSTERESIS,
+    &groups::load_balance::keys::DIAL,
     &routing::ROUTING,
     &routing::ROUTING_SETTINGS,
     &rule::RULE,

@@ -1,14 +1,15 @@
-use waypost_net::Tag;
+use waypost_net::{Networks, Tag};
 
 use super::{
-    accounts::LEVELS, dns::FAMILIES, dns_outbound, host, inbound::report_protocol, load_balance,
-    names::Names, sockopt, stream, upstream,
+    accounts::LEVELS, dns::FAMILIES, dns_outbound, groups, host, inbound::report_protocol, names::Names,
+    sockopt, stream, upstream,
 };
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable},
     model::{FreedomResolve, Outbound, OutboundProtocol, Redirect, SocketOptions},
+    names::GroupKind,
     object::{Object, choose},
     report::{Report, one_of, quote},
 };
@@ -31,6 +32,8 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
                 "dns",
                 "loopback",
                 "loadbalance",
+                "selector",
+                "urltest",
             ]),
             "How connections leave; `direct` is another word for `freedom`, and `block` for `blackhole`.",
         ),
@@ -48,6 +51,8 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
                     ("dns", "DnsOutboundSettings"),
                     ("loopback", "LoopbackSettings"),
                     ("loadbalance", "LoadBalanceSettings"),
+                    ("selector", "SelectorSettings"),
+                    ("urltest", "UrlTestSettings"),
                 ],
             },
             "Settings of the protocol, an object.",
@@ -140,10 +145,10 @@ enum Kind {
     Socks,
     Http,
     Dns,
-    LoadBalance,
+    Group(GroupKind),
 }
 
-const PROTOCOLS: [(&str, Kind); 9] = [
+const PROTOCOLS: [(&str, Kind); 11] = [
     ("loopback", Kind::Loopback),
     ("freedom", Kind::Freedom),
     ("direct", Kind::Freedom),
@@ -152,7 +157,9 @@ const PROTOCOLS: [(&str, Kind); 9] = [
     ("socks", Kind::Socks),
     ("http", Kind::Http),
     ("dns", Kind::Dns),
-    ("loadbalance", Kind::LoadBalance),
+    ("loadbalance", Kind::Group(GroupKind::LoadBalance)),
+    ("selector", Kind::Group(GroupKind::Selector)),
+    ("urltest", Kind::Group(GroupKind::UrlTest)),
 ];
 
 /// Protocols of V2Ray and Xray that do not exist here.
@@ -182,7 +189,8 @@ pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report
         }
         let socket = read_socket(&object, report);
         if let Some(protocol) = read_protocol(&object, tag.as_ref(), names, report) {
-            outbounds.push(Outbound { tag, protocol, socket, span: object.span });
+            let networks = Networks::ALL;
+            outbounds.push(Outbound { tag, protocol, networks, resolve: None, socket, span: object.span });
         }
         check_rest(&object, report);
     }
@@ -213,9 +221,9 @@ fn read_protocol(
         Kind::Socks => upstream::read_socks(object, report).map(OutboundProtocol::Socks),
         Kind::Http => upstream::read_http(object, report).map(OutboundProtocol::Http),
         Kind::Dns => Some(dns_outbound::read(object, report)),
-        Kind::LoadBalance => {
-            let group = load_balance::read(object, tag, names, report)?;
-            Some(OutboundProtocol::LoadBalance(Box::new(group)))
+        Kind::Group(kind) => {
+            let settings = groups::settings(object, *kind, report)?;
+            groups::read(&settings, *kind, tag, names, report)
         }
     }
 }

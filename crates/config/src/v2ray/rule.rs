@@ -10,7 +10,7 @@ use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Conditions, Matcher, RouteOptions, Rule, RuleAction, RuleTarget},
+    model::{Matcher, RouteOptions, Rule, RuleAction, RuleTarget},
     object::Object,
     report::{Report, quote},
 };
@@ -166,37 +166,4 @@ fn find(
         tags.suggest(tag.value, what, report);
     }
     found
-}
-
-/// Whether the conditions hold for every connection that there can be.
-pub(crate) fn is_catch_all(conditions: &Conditions) -> bool {
-    let Conditions {
-        domain: None,
-        ip: None,
-        source: None,
-        local_ip: None,
-        port,
-        source_port: None,
-        local_port: None,
-        network,
-        user: None,
-        inbound_tag: None,
-        protocol: None,
-        attributes: None,
-        process,
-        local_os: None,
-        ip_version: None,
-        clash_mode: None,
-        client: None,
-        rule_sets: None,
-        either: _,
-        invert: false,
-    } = conditions
-    else {
-        return false;
-    };
-    let all_ports = |range: &waypost_net::PortRange| range.first <= 1 && range.last == u16::MAX;
-    process.is_empty()
-        && port.as_ref().is_none_or(|ports| ports.ranges().iter().any(all_ports))
-        && network.is_none_or(|networks| networks == waypost_net::Networks::ALL)
 }

@@ -2,12 +2,9 @@
 
 use std::net::IpAddr;
 
-use waypost_net::PortRange;
-
-use super::listen::overlap;
 use crate::{
     Spanned,
-    model::{Inbound, InboundProtocol, UdpInbound},
+    model::UdpInbound,
     object::{Object, read_port},
     report::{Report, quote},
 };
@@ -39,37 +36,4 @@ fn read_address(written: Spanned<&str>, report: &mut Report<'_>) -> Option<IpAdd
         .error(written.span, format!("not an address that clients could send to: {}", quote(written.value)))
         .help("expected an IP address of this machine as clients see it, such as `192.168.1.1`");
     None
-}
-
-/// Reports inbounds that would fight for a port for datagrams.
-pub(super) fn find_port_conflicts(inbounds: &[Inbound], report: &mut Report<'_>) {
-    let mut taken: Vec<(&Inbound, IpAddr, PortRange)> = Vec::new();
-    for inbound in inbounds {
-        let Some((ip, ports)) = datagram_ports(inbound) else { continue };
-        let meets = |(_, other, range): &&(&Inbound, IpAddr, PortRange)| {
-            overlap(*other, ip) && range.first.max(ports.first) <= range.last.min(ports.last)
-        };
-        match taken.iter().find(meets) {
-            Some((earlier, _, range)) => {
-                let (line, port) = (report.line(earlier.span), range.first.max(ports.first));
-                let message =
-                    format!("UDP port {port} of {ip} is already taken by the inbound on line {line}");
-                report.error(inbound.span, message);
-            }
-            None => taken.push((inbound, ip, ports)),
-        }
-    }
-}
-
-/// The ports that an inbound takes datagrams on, if the file names them.
-fn datagram_ports(inbound: &Inbound) -> Option<(IpAddr, PortRange)> {
-    let ip = inbound.listen.ip()?;
-    let ports = match &inbound.protocol {
-        InboundProtocol::Client(_) => {
-            let port = inbound.udp?.port?;
-            PortRange { first: port, last: port }
-        }
-        InboundProtocol::Door(door) => inbound.listen.ports().filter(|_| door.networks.udp)?,
-    };
-    (ports.first > 0).then_some((ip, ports))
 }

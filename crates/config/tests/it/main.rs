@@ -3,6 +3,7 @@
 
 mod anything;
 mod files;
+mod groups;
 mod load_balance;
 mod model;
 mod rule_set;

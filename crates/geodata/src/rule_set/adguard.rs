@@ -1,7 +1,7 @@
 //! Rules of AdGuard DNS filters, as far as rule sets have them.
 
 use super::{
-    DomainMatch,
+    DefaultRule, DomainMatch,
     item::{ANY_LABEL, OPEN_LABEL, ROOT_LABEL},
 };
 
@@ -86,6 +86,19 @@ impl<'a> Parts<'a> {
         match rest.strip_suffix('^') {
             Some(text) => Self { front, text, is_closed: true },
             None => Self { front, text: rest.strip_suffix('.').unwrap_or(rest), is_closed: false },
+        }
+    }
+}
+
+/// Puts what the AdGuard rules of `rule` mean where its other names are; all of these are one group.
+pub(super) fn spell_out(rule: &mut DefaultRule) {
+    for line in std::mem::take(&mut rule.adguard) {
+        match adguard_meaning(&line) {
+            AdGuardMeaning::Name(how, name) if rule.domains.push(how, name).is_ok() => {}
+            AdGuardMeaning::Name(_, text) | AdGuardMeaning::Keyword(text) => {
+                rule.domain_keywords.push(text.into());
+            }
+            AdGuardMeaning::Regexp(expression) => rule.domain_regexps.push(expression.into()),
         }
     }
 }

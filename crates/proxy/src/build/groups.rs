@@ -18,6 +18,8 @@ use waypost_health::{CheckId, CheckSettings, MemberId, Monitor};
 use waypost_net::{Networks, Tag};
 use waypost_ring::Algorithm;
 
+mod chosen;
+
 use super::{failure, observatory};
 use crate::{
     pools::{PoolSettings, Pools, ProbeSettings},
@@ -25,7 +27,7 @@ use crate::{
 };
 
 /// What the first entry of a file is called if it is a group without a tag.
-const NAMELESS: &str = "loadbalance";
+const NAMELESS: &str = "group";
 
 /// Observatories probe for ever, whether anybody connects or not.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -36,11 +38,10 @@ pub(super) fn pools(config: &Config, leaves: &[Leaf], problems: &mut Vec<Diagnos
     let mut specs = Vec::new();
     let mut spans = Vec::new();
     for outbound in &config.outbounds {
-        if let OutboundProtocol::LoadBalance(settings) = &outbound.protocol {
-            let tag = outbound.tag.as_ref().map_or_else(|| Tag::from(NAMELESS), |tag| tag.value.clone());
-            specs.push(lowering.load_balance(&tag, settings));
-            spans.push(outbound.span);
-        }
+        let tag = outbound.tag.as_ref().map_or_else(|| Tag::from(NAMELESS), |tag| tag.value.clone());
+        let Some(spec) = lowering.group(&tag, &outbound.protocol) else { continue };
+        specs.push(spec);
+        spans.push(outbound.span);
     }
     let tags: Vec<Tag> =
         config.outbounds.iter().filter_map(|outbound| Some(outbound.tag.as_ref()?.value.clone())).collect();
@@ -95,7 +96,11 @@ impl Leaf {
             OutboundProtocol::Http(servers) => {
                 (servers_identity("http", servers), Networks { tcp: true, udp: false })
             }
-            OutboundProtocol::LoadBalance(_) => return None,
+            OutboundProtocol::LoadBalance(_)
+            | OutboundProtocol::Selector(_)
+            | OutboundProtocol::UrlTest(_) => {
+                return None;
+            }
         };
         let SocketOptions { send_through, mark, interface, .. } = &outbound.socket;
         if send_through.is_some() || mark.is_some() || interface.is_some() {
@@ -140,7 +145,7 @@ enum Probed<'a> {
 /// The settings of a group, but for its pool, which needs all groups.
 struct Draft {
     idle_timeout: Duration,
-    pace: model::DialPace,
+    pace: Option<model::DialPace>,
     interrupts: bool,
     needs_rule_set: bool,
     is_balancer: bool,
@@ -152,14 +157,27 @@ impl<'a> Lowering<'a> {
         let members = leaves.iter().map(|leaf| (monitor.add_member(), leaf));
         let tagged = members.filter_map(|(member, leaf)| Some((leaf.tag.clone()?, (member, leaf))));
         let leaves = tagged.collect();
-        let is_group =
-            |outbound: &&model::Outbound| matches!(outbound.protocol, OutboundProtocol::LoadBalance(_));
-        let groups = config.outbounds.iter().filter(is_group).enumerate();
+        let groups = config.outbounds.iter().filter(|outbound| outbound.protocol.is_group()).enumerate();
         let groups = groups
             .filter_map(|(index, group)| Some((group.tag.as_ref()?.value.clone(), GroupId::new(index))));
         let groups = groups.collect();
         let observatories = &config.observatories;
         Self { leaves, groups, monitor, probes: Vec::new(), settings: Vec::new(), observatories }
+    }
+
+    /// A group, if the outbound is one. They are numbered in the order of the file.
+    fn group(&mut self, tag: &Tag, protocol: &OutboundProtocol) -> Option<GroupSpec> {
+        match protocol {
+            OutboundProtocol::LoadBalance(settings) => Some(self.load_balance(tag, settings)),
+            OutboundProtocol::Selector(settings) => Some(self.selector(tag, settings)),
+            OutboundProtocol::UrlTest(settings) => Some(self.url_test(tag, settings)),
+            OutboundProtocol::Freedom { .. }
+            | OutboundProtocol::Blackhole { .. }
+            | OutboundProtocol::Socks(_)
+            | OutboundProtocol::Http(_)
+            | OutboundProtocol::Dns(_)
+            | OutboundProtocol::Loopback { .. } => None,
+        }
     }
 
     fn load_balance(&mut self, tag: &Tag, settings: &LoadBalance) -> GroupSpec {
@@ -183,7 +201,7 @@ impl<'a> Lowering<'a> {
                 .any(|part| matches!(part, KeyPart::MatchedRuleset | KeyPart::MatchedRulesetOrEtld));
         self.settings.push(Draft {
             idle_timeout: settings.probe.idle_timeout,
-            pace: settings.dial,
+            pace: Some(settings.dial),
             interrupts: settings.interrupt_exist_connections,
             needs_rule_set,
             is_balancer: false,
@@ -200,11 +218,11 @@ impl<'a> Lowering<'a> {
             },
             hash: hash(&settings.hash, parts),
             least_load: LeastLoadSpec::default(),
+            selector: SelectorSpec::default(),
             hysteresis: Hysteresis {
                 primary_failures: settings.hysteresis.primary_failures,
                 backup_hold_time: settings.hysteresis.backup_hold_time,
             },
-            selector: SelectorSpec::default(),
             empty_pool: match settings.empty_pool_action {
                 model::EmptyPoolAction::Error => EmptyPoolAction::Error,
                 model::EmptyPoolAction::FallbackAll => EmptyPoolAction::FallbackAll,
@@ -244,7 +262,7 @@ impl<'a> Lowering<'a> {
         let fallback = fallback.and_then(|tag| self.member(&tag.value, NonZeroU16::MIN, Probed::Never));
         self.settings.push(Draft {
             idle_timeout: FOREVER,
-            pace: model::DialPace::default(),
+            pace: Some(model::DialPace::default()),
             interrupts: false,
             needs_rule_set: false,
             is_balancer: true,
@@ -292,9 +310,14 @@ impl<'a> Lowering<'a> {
     }
 
     fn finish(mut self, groups: Groups) -> Pools {
+        // What a group needs to know of a flow, those need that lead to it.
+        let needs: Vec<bool> = self.settings.iter().map(|draft| draft.needs_rule_set).collect();
+        let needs = |id: &GroupId| needs.get(id.index()).copied().unwrap_or_default();
         let settings = self.settings.into_iter().enumerate().map(|(index, draft)| {
-            let pool = self.monitor.add_pool(&groups.leaves(GroupId::new(index)), draft.idle_timeout);
-            let Draft { pace, interrupts, needs_rule_set, is_balancer, .. } = draft;
+            let id = GroupId::new(index);
+            let pool = self.monitor.add_pool(&groups.leaves(id), draft.idle_timeout);
+            let Draft { pace, interrupts, is_balancer, .. } = draft;
+            let needs_rule_set = groups.reaches(id).iter().any(needs);
             PoolSettings { pool, pace, interrupts, needs_rule_set, is_balancer }
         });
         let settings = settings.collect();

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
     Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
-    model::{self, AddressFamily, Config, InboundProtocol, OutboundProtocol},
+    model::{AddressFamily, Config, InboundProtocol},
 };
 use waypost_dns::{Family, Resolver};
 use waypost_router::Router;
@@ -175,18 +175,13 @@ fn default(config: &Config) -> Option<WayOut> {
         Some(tag) => named(tag)?,
         None => 0,
     };
-    let is_group =
-        |outbound: &&model::Outbound| matches!(outbound.protocol, OutboundProtocol::LoadBalance(_));
     let before = config.outbounds.get(..index)?;
-    let groups_before = before.iter().filter(is_group).count();
-    Some(match config.outbounds.get(index)?.protocol {
-        OutboundProtocol::LoadBalance(_) => WayOut::Group(GroupId::new(groups_before)),
-        OutboundProtocol::Freedom { .. }
-        | OutboundProtocol::Blackhole { .. }
-        | OutboundProtocol::Dns(_)
-        | OutboundProtocol::Loopback { .. }
-        | OutboundProtocol::Socks(_)
-        | OutboundProtocol::Http(_) => WayOut::Outbound(index - groups_before),
+    let groups_before = before.iter().filter(|outbound| outbound.protocol.is_group()).count();
+    let is_group = config.outbounds.get(index)?.protocol.is_group();
+    Some(if is_group {
+        WayOut::Group(GroupId::new(groups_before))
+    } else {
+        WayOut::Outbound(index - groups_before)
     })
 }
 

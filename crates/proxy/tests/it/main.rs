@@ -7,6 +7,7 @@
     reason = "these helpers run in tests only"
 )]
 
+mod chosen;
 mod dial;
 mod endpoints;
 mod geo_errors;

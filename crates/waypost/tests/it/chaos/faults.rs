@@ -23,18 +23,19 @@ const NOISE: Duration = Duration::from_millis(100);
 const FOUR: [Kind; 4] = [Kind::Microsocks; 4];
 
 /// The limits of a fault.
-struct Limits {
+pub(super) struct Limits {
     /// Of set-up in the second after the fault, for 99 of 100.
-    setup: Duration,
+    pub(super) setup: Duration,
     /// Of the first answer, for every connection.
-    answer: Duration,
+    pub(super) answer: Duration,
 }
 
-const ORDINARY: Limits = Limits { setup: Duration::from_millis(450), answer: Duration::from_secs(3) };
+pub(super) const ORDINARY: Limits =
+    Limits { setup: Duration::from_millis(450), answer: Duration::from_secs(3) };
 
 /// Checks a run, and prints its figures.
 #[expect(clippy::print_stdout, reason = "the figures are what `docs/BENCHMARKS.md` quotes")]
-fn check(name: &str, records: &[Record], limits: &Limits) {
+pub(super) fn check(name: &str, records: &[Record], limits: &Limits) {
     let lost: Vec<&Record> = records.iter().filter(|record| record.lost.is_some()).collect();
     assert!(records.len() > 350, "{name}: only {} connections", records.len());
     let within = |from: Duration, to: Duration| -> Vec<&Record> {
@@ -59,7 +60,7 @@ fn check(name: &str, records: &[Record], limits: &Limits) {
 }
 
 /// Runs the load with a fault in it.
-async fn with_fault(
+pub(super) async fn with_fault(
     scene: &mut Scene,
     request: Request,
     fault: impl AsyncFnOnce(&mut Vec<Node>),

@@ -8,6 +8,7 @@ mod faults;
 mod load;
 mod nobody;
 mod nodes;
+mod urltest;
 
 use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
@@ -40,13 +41,24 @@ struct Scene {
 impl Scene {
     /// Primaries of these kinds, and so many backups; `None` where the programs are not there.
     async fn start(test: &str, primary: &[Kind], n_backup: usize, extra: &Value) -> Option<Self> {
+        let config = |addresses: &[SocketAddr], origin| config(addresses, primary.len(), origin, extra);
+        Self::start_with(test, primary, n_backup, config).await
+    }
+
+    /// The same with a configuration for the addresses of the members and that of the origin.
+    async fn start_with(
+        test: &str,
+        primary: &[Kind],
+        n_backup: usize,
+        config: impl FnOnce(&[SocketAddr], SocketAddr) -> Value,
+    ) -> Option<Self> {
         let origin = Origin::start().await;
         let mut nodes = Vec::new();
         for &kind in primary.iter().chain(&vec![Kind::Microsocks; n_backup]) {
             nodes.push(Node::start(kind, test).await?);
         }
         let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
-        let config = config(&addresses, primary.len(), origin.address, extra);
+        let config = config(&addresses, origin.address);
         let waypost = Waypost::start(&config.to_string(), None).await;
         // The first round of probes.
         sleep(Duration::from_millis(500)).await;

@@ -1,10 +1,9 @@
 //! `loadbalance`: a group of outbounds that one connection after the other is given to.
 
-mod dial;
+pub(super) mod dial;
 mod hash;
-pub(super) mod keys;
-mod members;
-mod probe;
+pub(crate) mod keys;
+pub(super) mod probe;
 
 use std::{
     collections::BTreeSet,
@@ -13,13 +12,13 @@ use std::{
 
 use waypost_net::Tag;
 
-pub(super) use self::members::check_members;
-use super::names::{Group, Names};
+use super::members;
 use crate::{
-    Span, Spanned,
+    Spanned,
     json::Member,
     keys::is_comment,
     model::{EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, LoadBalance, LoadBalanceStrategy, TopN},
+    names::{Group, GroupKind, Names},
     nearest,
     object::{Field, Object, choose, read_map},
     report::{Report, all_of, quote},
@@ -46,45 +45,33 @@ const MAX_VIRTUAL_NODES: u64 = 1 << 20;
 /// With more members than this, a list of them is no help.
 const MAX_LISTED_MEMBERS: usize = 8;
 
-/// Reads the settings of a `loadbalance` outbound. Whether its members exist is checked by
-/// [`check_members`].
-pub(super) fn read(
-    outbound: &Object<'_>,
+/// Reads a `loadbalance` outbound from the object that has its keys. Whether its members exist is
+/// checked by [`check_members`](super::check_members).
+pub(crate) fn read(
+    settings: &Object<'_>,
     tag: Option<&Spanned<Tag>>,
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<LoadBalance> {
-    let settings = match outbound.get("settings") {
-        Some(_) => outbound.object("settings", &keys::SETTINGS, report)?,
-        None => {
-            report_no_members(brace(outbound.span), report);
-            return None;
-        }
-    };
-    let primary = members::read_tier(&settings, "primary_outbounds", report);
-    let backup = members::read_tier(&settings, "backup_outbounds", report);
+    let primary = members::read_required(settings, "loadbalance", "primary_outbounds", report);
+    let backup = members::read_tier(settings, "backup_outbounds", report);
     let all = primary.iter().chain(&backup).cloned().collect();
-    let group = Group { tag: tag.map(|tag| tag.value.clone()), members: all };
-    match settings.get("primary_outbounds") {
-        None => report_no_members(brace(settings.span), report),
-        Some(field) if field.is_empty_list() => report_no_members(field.value.span, report),
-        Some(_) => {}
-    }
-    let strategy = read_strategy(&settings, report);
+    let group = Group { tag: tag.map(|tag| tag.value.clone()), kind: GroupKind::LoadBalance, members: all };
+    let strategy = read_strategy(settings, report);
     let chosen = strategy.map(|strategy| strategy.value);
-    let weights = read_weights(&settings, &group, chosen, report);
-    let probe = probe::read(&settings, report);
-    let top_n = read_top_n(&settings, chosen, [primary.len(), backup.len()], report);
-    let hash = hash::read(&settings, strategy, report);
+    let weights = read_weights(settings, &group, chosen, report);
+    let probe = probe::read(settings, report);
+    let top_n = read_top_n(settings, chosen, [primary.len(), backup.len()], report);
+    let hash = hash::read(settings, strategy, report);
     if chosen == Some(LoadBalanceStrategy::ConsistentHash) && hash.algorithm == HashAlgorithm::Ring {
-        check_virtual_nodes(&settings, &hash, &weights, group.members.len(), report);
+        check_virtual_nodes(settings, &hash, &weights, group.members.len(), report);
     }
     names.groups.push(group);
-    let hysteresis = read_hysteresis(&settings, backup.is_empty(), report);
+    let hysteresis = read_hysteresis(settings, backup.is_empty(), report);
     let action = settings.text("empty_pool_action", report).filter(|action| !action.value.is_empty());
     let action = action.and_then(|word| choose("empty_pool_action", word, &EMPTY_POOL_ACTIONS, report));
     let interrupt = settings.flag("interrupt_exist_connections", report);
-    let dial = dial::read(&settings, report);
+    let dial = dial::read(settings, report);
     let group = LoadBalance {
         primary,
         backup,
@@ -99,16 +86,6 @@ pub(super) fn read(
         dial,
     };
     (!group.primary.is_empty()).then_some(group)
-}
-
-fn brace(span: Span) -> Span {
-    Span { start: span.start, end: span.start + 1 }
-}
-
-fn report_no_members(span: Span, report: &mut Report<'_>) {
-    report
-        .error(span, "a `loadbalance` outbound needs `primary_outbounds`")
-        .help("add `\"primary_outbounds\": [\"…\", \"…\"]` with the tags of its members to the settings");
 }
 
 /// Reads the strategy, with its place if it is written; `None` if it does not exist.
@@ -244,7 +221,7 @@ fn check_virtual_nodes(
     let total = total_weight.saturating_mul(u64::from(hash.virtual_nodes.get()));
     if total > MAX_VIRTUAL_NODES {
         let place = settings.get("hash").or_else(|| settings.get("weights"));
-        let span = place.map_or_else(|| brace(settings.span), |field| field.key_span);
+        let span = place.map_or_else(|| members::brace(settings.span), |field| field.key_span);
         let message = format!(
             "{total} virtual nodes in one group (`virtual_nodes` times the sum of the weights), at most {MAX_VIRTUAL_NODES} are placed"
         );

@@ -1,20 +1,20 @@
 //! What is allowed, but probably not meant.
 
-use super::{names::Names, rule::is_catch_all};
 use crate::{
     Spanned,
-    model::{DomainStrategy, Rule},
+    model::{Conditions, DomainStrategy, Rule, RuleAction},
+    names::Names,
     report::{Report, quote},
 };
 
 /// Warns of rules behind one that takes every connection, and of look-ups that such a rule
 /// prevents.
-pub(super) fn find_unreachable(
+pub(crate) fn find_unreachable(
     rules: &[Rule],
     strategy: Option<Spanned<DomainStrategy>>,
     report: &mut Report<'_>,
 ) {
-    let Some(index) = rules.iter().position(|rule| rule.matcher.one().is_some_and(is_catch_all)) else {
+    let Some(index) = rules.iter().position(takes_all) else {
         return;
     };
     let (before, from) = rules.split_at(index);
@@ -46,7 +46,7 @@ pub(super) fn find_unreachable(
 }
 
 /// Warns of outbounds and balancers that no connection can get to.
-pub(super) fn find_unused(names: &Names, report: &mut Report<'_>) {
+pub(crate) fn find_unused(names: &Names, report: &mut Report<'_>) {
     for tag in names.outbounds.unused() {
         report
             .warning(tag.span, format!("nothing uses the outbound {}", quote(&tag.value)))
@@ -62,4 +62,76 @@ pub(super) fn find_unused(names: &Names, report: &mut Report<'_>) {
             .warning(span, "nothing can use this outbound, it has no tag and is not the first")
             .help("add a `tag`, and a rule that names it");
     }
+}
+
+/// Whether no connection gets past a rule.
+fn takes_all(rule: &Rule) -> bool {
+    let decides = match rule.action {
+        RuleAction::Route { .. } | RuleAction::Reject(_) | RuleAction::HijackDns => true,
+        RuleAction::RouteOptions(_) | RuleAction::Sniff(_) | RuleAction::Resolve(_) => false,
+    };
+    decides && rule.matcher.one().is_some_and(is_catch_all)
+}
+
+/// Whether the conditions hold for every connection that there can be.
+fn is_catch_all(conditions: &Conditions) -> bool {
+    let Conditions {
+        domain: None,
+        ip: None,
+        source: None,
+        local_ip: None,
+        port,
+        source_port: None,
+        local_port: None,
+        network,
+        user: None,
+        inbound_tag: None,
+        protocol: None,
+        attributes: None,
+        process,
+        local_os: None,
+        ip_version: None,
+        clash_mode: None,
+        client: None,
+        rule_sets: None,
+        either: _,
+        invert: false,
+    } = conditions
+    else {
+        return false;
+    };
+    let all_ports = |range: &waypost_net::PortRange| range.first <= 1 && range.last == u16::MAX;
+    process.is_empty()
+        && port.as_ref().is_none_or(|ports| ports.ranges().iter().any(all_ports))
+        && network.is_none_or(|networks| networks == waypost_net::Networks::ALL)
+}
+
+/// Whether there is no condition at all.
+pub(crate) fn has_no_condition(conditions: &Conditions) -> bool {
+    let Conditions {
+        domain: None,
+        ip: None,
+        source: None,
+        local_ip: None,
+        port: None,
+        source_port: None,
+        local_port: None,
+        network: None,
+        user: None,
+        inbound_tag: None,
+        protocol: None,
+        attributes: None,
+        process,
+        local_os: None,
+        ip_version: None,
+        clash_mode: None,
+        client: None,
+        rule_sets: None,
+        either: _,
+        invert: _,
+    } = conditions
+    else {
+        return false;
+    };
+    process.is_empty()
 }

@@ -27,7 +27,7 @@ const MAX_STATUS_RANGES: usize = 28;
 const FIRST_STATUS: u16 = 100;
 const LAST_STATUS: u16 = 599;
 
-pub(super) fn read(settings: &Object<'_>, report: &mut Report<'_>) -> Option<Probe> {
+pub(in crate::groups) fn read(settings: &Object<'_>, report: &mut Report<'_>) -> Option<Probe> {
     let (interval, idle_timeout) = read_intervals(settings, report);
     let timeout = settings.duration("timeout", report);
     if let Some(field) = settings.get("timeout")

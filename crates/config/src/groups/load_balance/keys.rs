@@ -1,65 +1,64 @@
 use crate::keys::{Form, Key, KeyTable};
 
-pub(in crate::v2ray) static SETTINGS: KeyTable = KeyTable {
+pub(crate) static SETTINGS: KeyTable = KeyTable {
     name: "LoadBalanceSettings",
     path: "the settings of a `loadbalance` outbound",
     doc: "Settings of an outbound with the protocol `loadbalance`; see [Load balancing](loadbalance.md).",
-    keys: &[
-        Key::new("primary_outbounds", Form::Strings, "The tags of the members; at least one."),
-        Key::new(
-            "backup_outbounds",
-            Form::Strings,
-            "The tags of members that serve only when no primary can.",
-        ),
-        Key::new(
-            "strategy",
-            Form::Word(&["random", "consistent_hash", "round_robin", "least_conn", "least_ping", "failover"]),
-            "Which member comes first; the default is `random`.",
-        ),
-        Key::new(
-            "weights",
-            Form::MapOf(&Form::Count { least: 1, most: 65_535 }),
-            "The share of a member by its tag, from 1 to 65535; the default is 1.",
-        ),
-        Key::new(
-            "url",
-            Form::Text,
-            "What probes ask for through a member; the default is `https://www.gstatic.com/generate_204`.",
-        ),
-        Key::new(
-            "interval",
-            Form::Duration,
-            "The time between two probes of a member, a duration; the default is `3m`.",
-        ),
-        Key::new(
-            "timeout",
-            Form::Duration,
-            "The time after which a probe has failed, a duration; the default is `5s`.",
-        ),
-        Key::new(
-            "idle_timeout",
-            Form::Duration,
-            "How long probes go on after the last connection of the group, a duration; the default is `30m`.",
-        ),
-        Key::new("probe", Form::Object("Probe"), "How members are probed."),
-        Key::new("top_n", Form::Object("TopN"), "Uses only the fastest members of a tier."),
-        Key::new("hash", Form::Object("Hash"), "How `consistent_hash` finds a member."),
-        Key::new("hysteresis", Form::Object("Hysteresis"), "When the backups serve, and for how long."),
-        Key::new(
-            "empty_pool_action",
-            Form::Word(&["error", "fallback_all", "random"]),
-            "What happens when no member is usable: refuse (`error`, the default), or try all; `random` is another word for `fallback_all`.",
-        ),
-        Key::new(
-            "interrupt_exist_connections",
-            Form::Flag,
-            "Whether connections of clients end when their member is no candidate any more; the default is `false`.",
-        ),
-        Key::new("dial", Form::Object("Dial"), "How members are tried for one connection."),
-    ],
+    keys: &KEYS,
 };
 
-pub(in crate::v2ray) static PROBE: KeyTable = KeyTable {
+/// The keys of a `loadbalance` outbound, which stand elsewhere in the other dialect.
+pub(crate) const KEYS: [Key; 15] = [
+    Key::new("primary_outbounds", Form::Strings, "The tags of the members; at least one."),
+    Key::new("backup_outbounds", Form::Strings, "The tags of members that serve only when no primary can."),
+    Key::new(
+        "strategy",
+        Form::Word(&["random", "consistent_hash", "round_robin", "least_conn", "least_ping", "failover"]),
+        "Which member comes first; the default is `random`.",
+    ),
+    Key::new(
+        "weights",
+        Form::MapOf(&Form::Count { least: 1, most: 65_535 }),
+        "The share of a member by its tag, from 1 to 65535; the default is 1.",
+    ),
+    Key::new(
+        "url",
+        Form::Text,
+        "What probes ask for through a member; the default is `https://www.gstatic.com/generate_204`.",
+    ),
+    Key::new(
+        "interval",
+        Form::Duration,
+        "The time between two probes of a member, a duration; the default is `3m`.",
+    ),
+    Key::new(
+        "timeout",
+        Form::Duration,
+        "The time after which a probe has failed, a duration; the default is `5s`.",
+    ),
+    Key::new(
+        "idle_timeout",
+        Form::Duration,
+        "How long probes go on after the last connection of the group, a duration; the default is `30m`.",
+    ),
+    Key::new("probe", Form::Object("Probe"), "How members are probed."),
+    Key::new("top_n", Form::Object("TopN"), "Uses only the fastest members of a tier."),
+    Key::new("hash", Form::Object("Hash"), "How `consistent_hash` finds a member."),
+    Key::new("hysteresis", Form::Object("Hysteresis"), "When the backups serve, and for how long."),
+    Key::new(
+        "empty_pool_action",
+        Form::Word(&["error", "fallback_all", "random"]),
+        "What happens when no member is usable: refuse (`error`, the default), or try all; `random` is another word for `fallback_all`.",
+    ),
+    Key::new(
+        "interrupt_exist_connections",
+        Form::Flag,
+        "Whether connections of clients end when their member is no candidate any more; the default is `false`.",
+    ),
+    Key::new("dial", Form::Object("Dial"), "How members are tried for one connection."),
+];
+
+pub(crate) static PROBE: KeyTable = KeyTable {
     name: "Probe",
     path: "probe",
     doc: "How the members of a `loadbalance` outbound are probed.",
@@ -83,7 +82,7 @@ pub(in crate::v2ray) static PROBE: KeyTable = KeyTable {
     ],
 };
 
-pub(in crate::v2ray) static TOP_N: KeyTable = KeyTable {
+pub(crate) static TOP_N: KeyTable = KeyTable {
     name: "TopN",
     path: "top_n",
     doc: "How many of the fastest members of a tier are used.",
@@ -98,7 +97,7 @@ pub(in crate::v2ray) static TOP_N: KeyTable = KeyTable {
     ],
 };
 
-pub(in crate::v2ray) static HASH: KeyTable = KeyTable {
+pub(crate) static HASH: KeyTable = KeyTable {
     name: "Hash",
     path: "hash",
     doc: "How the strategy `consistent_hash` finds a member.",
@@ -137,7 +136,7 @@ pub(in crate::v2ray) static HASH: KeyTable = KeyTable {
     ],
 };
 
-pub(in crate::v2ray) static HYSTERESIS: KeyTable = KeyTable {
+pub(crate) static HYSTERESIS: KeyTable = KeyTable {
     name: "Hysteresis",
     path: "hysteresis",
     doc: "When the backups of a `loadbalance` outbound serve.",
@@ -155,7 +154,7 @@ pub(in crate::v2ray) static HYSTERESIS: KeyTable = KeyTable {
     ],
 };
 
-pub(in crate::v2ray) static DIAL: KeyTable = KeyTable {
+pub(crate) static DIAL: KeyTable = KeyTable {
     name: "Dial",
     path: "dial",
     doc: "How the members of a `loadbalance` outbound are tried for one connection.",

@@ -3,7 +3,7 @@ use std::{num::NonZeroU8, time::Duration};
 use super::keys;
 use crate::{model::DialPace, object::Object, report::Report};
 
-pub(super) fn read(settings: &Object<'_>, report: &mut Report<'_>) -> DialPace {
+pub(in crate::groups) fn read(settings: &Object<'_>, report: &mut Report<'_>) -> DialPace {
     let default = DialPace::default();
     let Some(object) = settings.object("dial", &keys::DIAL, report) else { return default };
     let errors = report.n_errors();

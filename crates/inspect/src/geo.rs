@@ -11,27 +11,20 @@ use waypost_geoip::IpIndexBuilder;
 use waypost_geosite::{DomainIndexBuilder, Hit};
 use waypost_net::{DomainName, Host};
 
-use crate::build::{AssetError, Assets};
+use waypost_proxy::build::Assets;
 
-impl From<AssetError> for InspectError {
-    fn from(error: AssetError) -> Self {
-        match error {
-            AssetError::NotFound { file, folders } => Self::NotFound { name: file, folders },
-            error @ (AssetError::Io { .. } | AssetError::TooLarge { .. }) => Self::Asset(error),
-        }
-    }
-}
+use crate::InspectError;
 
 /// A geo file of a kind that was recognised.
 #[derive(Debug)]
-pub struct GeoFile {
+pub(crate) struct GeoFile {
     /// Where it was found.
-    pub path: PathBuf,
-    content: Content,
+    pub(crate) path: PathBuf,
+    pub(crate) content: Content,
 }
 
 #[derive(Debug)]
-enum Content {
+pub(crate) enum Content {
     Sites(GeositeFile),
     Ips(GeoipFile),
     Countries(CountryMmdb),
@@ -39,73 +32,20 @@ enum Content {
 
 /// A list of a geo file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListSummary {
+pub(crate) struct ListSummary {
     /// Its code.
-    pub code: String,
+    pub(crate) code: String,
     /// How many entries it has, by kind.
-    pub entries: BTreeMap<&'static str, usize>,
+    pub(crate) entries: BTreeMap<&'static str, usize>,
 }
 
 /// A list that holds a name or an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Found {
+pub(crate) struct Found {
     /// The code of the list.
-    pub code: String,
+    pub(crate) code: String,
     /// The entry: `domain:example.com`, or the range around the address.
-    pub entry: String,
-}
-
-/// Why a geo file tells nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InspectError {
-    /// There is no file of that name.
-    #[error("there is no file `{name}`, neither here nor in {}", .folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "))]
-    NotFound {
-        /// What was looked for.
-        name: Box<str>,
-        /// The asset folders.
-        folders: Vec<PathBuf>,
-    },
-    /// It cannot be read.
-    #[error(transparent)]
-    Asset(AssetError),
-    /// It is neither kind of .dat file, or broken.
-    #[error("`{}` is neither a geosite nor a geoip file: {error}", .path.display())]
-    Dat {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, read as the kind that it looks like more.
-        error: DatError,
-    },
-    /// It is a broken country database.
-    #[error("`{}` is no country database: {error}", .path.display())]
-    Mmdb {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: MmdbError,
-    },
-    /// The file has the other kind of lists.
-    #[error("`{}` has lists of {has}, not of {wanted}", .path.display())]
-    Kind {
-        /// The file.
-        path: PathBuf,
-        /// What its lists are of.
-        has: &'static str,
-        /// What was asked for.
-        wanted: &'static str,
-    },
-    /// An entry of a list is wrong.
-    #[error("list `{code}`: `{entry}`: {reason}")]
-    Entry {
-        /// The list.
-        code: String,
-        /// The entry.
-        entry: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    pub(crate) entry: String,
 }
 
 impl GeoFile {
@@ -114,7 +54,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// If it cannot be read or is no geo file.
-    pub fn open(name: &str, assets: &Assets) -> Result<Self, InspectError> {
+    pub(crate) fn open(name: &str, assets: &Assets) -> Result<Self, InspectError> {
         let path = Path::new(name);
         let (path, bytes) = if path.exists() { Assets::read_at(path.into()) } else { assets.read(name) }?;
         let is_mmdb = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mmdb"));
@@ -128,7 +68,7 @@ impl GeoFile {
 
     /// What the file is, for people.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.content {
             Content::Sites(_) => "geosite",
             Content::Ips(_) => "geoip",
@@ -141,7 +81,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// If a list is broken.
-    pub fn lists(&self) -> Result<Vec<ListSummary>, InspectError> {
+    pub(crate) fn lists(&self) -> Result<Vec<ListSummary>, InspectError> {
         let dat = |error| InspectError::Dat { path: self.path.clone(), error };
         match &self.content {
             Content::Sites(file) => {
@@ -180,7 +120,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// If a list is broken.
-    pub fn totals(&self) -> Result<(usize, BTreeMap<&'static str, usize>), InspectError> {
+    pub(crate) fn totals(&self) -> Result<(usize, BTreeMap<&'static str, usize>), InspectError> {
         let lists = self.lists()?;
         let mut kinds = BTreeMap::new();
         for (kind, count) in lists.iter().flat_map(|list| &list.entries) {
@@ -194,7 +134,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// If a list is broken.
-    pub fn list_table(&self) -> Result<String, InspectError> {
+    pub(crate) fn list_table(&self) -> Result<String, InspectError> {
         let line =
             |list: &ListSummary| format!("{:8}  {}\n", list.entries.values().sum::<usize>(), list.code);
         Ok(self.lists()?.iter().map(line).collect())
@@ -205,7 +145,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// If a list is broken.
-    pub fn total_table(&self) -> Result<String, InspectError> {
+    pub(crate) fn total_table(&self) -> Result<String, InspectError> {
         let (n_lists, kinds) = self.totals()?;
         let counts = kinds.iter().map(|(kind, count)| format!("{count:10}  {kind}\n"));
         let head = format!("{}: {}, {n_lists} lists\n", self.path.display(), self.kind());
@@ -218,7 +158,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// As those of [`lookup`](Self::lookup).
-    pub fn lookup_table(&self, host: &Host) -> Result<Option<String>, InspectError> {
+    pub(crate) fn lookup_table(&self, host: &Host) -> Result<Option<String>, InspectError> {
         let found = self.lookup(host)?;
         let width = found.iter().map(|found| found.code.len()).max();
         let line = |width| move |found: &Found| format!("{:width$}  {}\n", found.code, found.entry);
@@ -230,7 +170,7 @@ impl GeoFile {
     /// # Errors
     ///
     /// If a list is broken, or the file has no lists of what was asked for.
-    pub fn lookup(&self, host: &Host) -> Result<Vec<Found>, InspectError> {
+    pub(crate) fn lookup(&self, host: &Host) -> Result<Vec<Found>, InspectError> {
         let kind = |has, wanted| InspectError::Kind { path: self.path.clone(), has, wanted };
         let mut found = match (&self.content, host) {
             (Content::Sites(file), Host::Domain(name)) => self.sites_of(file, name),

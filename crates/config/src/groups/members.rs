@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use waypost_net::Tag;
 
-use super::super::names::{Group, Names};
 use crate::{
     Span, Spanned,
     model::{Outbound, OutboundProtocol},
+    names::{Group, GroupKind, Names},
     object::Object,
     report::{Report, quote},
 };
@@ -24,9 +24,42 @@ pub(super) fn read_tier(
     tags.into_iter().flatten().map(|tag| Spanned::new(Tag::from(tag.value), tag.span)).collect()
 }
 
+/// Reads the list of tags without which a group is none.
+pub(super) fn read_required(
+    settings: &Object<'_>,
+    kind: &str,
+    name: &'static str,
+    report: &mut Report<'_>,
+) -> Vec<Spanned<Tag>> {
+    let members = read_tier(settings, name, report);
+    match settings.get(name) {
+        None => report_none(settings.span, kind, name, report),
+        Some(field) if field.is_empty_list() => {
+            report_none_at(field.value.span, kind, name, report);
+        }
+        Some(_) => {}
+    }
+    members
+}
+
+/// Reports that an object does not name the members of its group.
+pub(super) fn report_none(object: Span, kind: &str, name: &str, report: &mut Report<'_>) {
+    report_none_at(brace(object), kind, name, report);
+}
+
+fn report_none_at(span: Span, kind: &str, name: &str, report: &mut Report<'_>) {
+    report
+        .error(span, format!("a `{kind}` outbound needs `{name}`"))
+        .help(format!("add `\"{name}\": [\"…\", \"…\"]` with the tags of its members"));
+}
+
+pub(super) fn brace(span: Span) -> Span {
+    Span { start: span.start, end: span.start + 1 }
+}
+
 /// Checks what can only be known at the end of the file: that the members of all groups exist,
 /// that none is there twice, and that no group is a member of itself.
-pub(in crate::v2ray) fn check_members(outbounds: &[Outbound], names: &mut Names, report: &mut Report<'_>) {
+pub(crate) fn check_members(outbounds: &[Outbound], names: &mut Names, report: &mut Report<'_>) {
     let groups = std::mem::take(&mut names.groups);
     let tags_of = |is_wanted: fn(&OutboundProtocol) -> bool| -> BTreeSet<&Tag> {
         let wanted = outbounds.iter().filter(|outbound| is_wanted(&outbound.protocol));
@@ -42,9 +75,10 @@ pub(in crate::v2ray) fn check_members(outbounds: &[Outbound], names: &mut Names,
             if let Some(&first) = places.get(&member.value) {
                 let message =
                     format!("the member {} is already on line {}", quote(&member.value), report.line(first));
-                report
-                    .error(member.span, message)
-                    .help("name it once; `weights` gives a member a larger share");
+                report.error(member.span, message).help(match group.kind {
+                    GroupKind::LoadBalance => "name it once; `weights` gives a member a larger share",
+                    GroupKind::Selector | GroupKind::UrlTest => "name it once",
+                });
                 continue;
             }
             places.insert(&member.value, member.span);
@@ -54,7 +88,8 @@ pub(in crate::v2ray) fn check_members(outbounds: &[Outbound], names: &mut Names,
                     format!("{} answers DNS questions, it cannot carry a connection", quote(&member.value));
                 report.error(member.span, message).help("remove it from this group");
             }
-            if blackholes.contains(&member.value) {
+            // Who selects one wants it.
+            if group.kind != GroupKind::Selector && blackholes.contains(&member.value) {
                 let message =
                     format!("{} is a blackhole, it never carries a connection", quote(&member.value));
                 report.warning(member.span, message).help("remove it from this group");
@@ -83,7 +118,7 @@ fn check_member(
         names.balancers.mark_used(tag);
         report
             .error(member.span, format!("{} is a balancer, and balancers cannot be members", quote(tag)))
-            .help("name its outbounds, or another `loadbalance` outbound");
+            .help("name its outbounds, or another group of outbounds");
     } else if tag.is_empty() {
         report.error(member.span, "a member needs a tag, this one is empty").help("remove it");
     } else {

@@ -1,0 +1,8 @@
+//! What is wrong with a file although each part of it is right, or probably not meant; the same for
+//! every dialect.
+
+mod inbounds;
+mod rules;
+
+pub(crate) use inbounds::{find_port_conflicts, find_udp_port_conflicts};
+pub(crate) use rules::{find_unreachable, find_unused, has_no_condition};

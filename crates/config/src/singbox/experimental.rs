@@ -1,0 +1,87 @@
+use waypost_net::Secret;
+
+use crate::{
+    Spanned,
+    keys::{Form, Key, KeyTable},
+    model::{CacheFile, ClashApi, Experimental},
+    object::Object,
+    report::Report,
+};
+
+const LATER: &str = "the control API is not available in this version";
+const NO_FAKE_IP: &str = "there are no fake addresses";
+
+pub(super) static EXPERIMENTAL: KeyTable = KeyTable {
+    name: "Experimental",
+    path: "experimental",
+    doc: "Remote control, and what is kept on disk.",
+    keys: &[
+        Key::new("cache_file", Form::Object("CacheFile"), "What is kept from one run to the next."),
+        Key::new("clash_api", Form::Object("ClashApi"), "Remote control in the manner of Clash."),
+        Key::new("v2ray_api", Form::Map, "Remote control in the manner of V2Ray.").no_effect(LATER),
+        Key::new("debug", Form::Map, "For the developers of sing-box.").no_effect("it is for developers"),
+    ],
+};
+
+pub(super) static CLASH_API: KeyTable = KeyTable {
+    name: "ClashApi",
+    path: "experimental.clash_api",
+    doc: "Remote control in the manner of Clash.",
+    keys: &[
+        Key::new("external_controller", Form::Text, "The address to listen on.").no_effect(LATER),
+        Key::new("secret", Form::Text, "What clients have to know."),
+        Key::new("default_mode", Form::Text, "The mode that `clash_mode` conditions see; `Rule` without it."),
+        Key::new("external_ui", Form::Text, "The folder of a web page.").no_effect(LATER),
+        Key::new("external_ui_download_url", Form::Text, "Where the web page is fetched from.")
+            .no_effect(LATER),
+        Key::new("external_ui_download_detour", Form::Text, "What it is fetched through.").no_effect(LATER),
+        Key::new("access_control_allow_origin", Form::OneOrMany(&Form::Text), "Web pages that may use it.")
+            .no_effect(LATER),
+        Key::new("access_control_allow_private_network", Form::Flag, "Whether public web pages may use it.")
+            .no_effect(LATER),
+        Key::new("store_mode", Form::Flag, "Old form.").no_effect("use `cache_file`"),
+        Key::new("store_selected", Form::Flag, "Old form.").no_effect("use `cache_file`"),
+        Key::new("store_fakeip", Form::Flag, "Old form.").no_effect(NO_FAKE_IP),
+        Key::new("cache_file", Form::Text, "Old form.").no_effect("use `cache_file` of `experimental`"),
+        Key::new("cache_id", Form::Text, "Old form.").no_effect("use `cache_file` of `experimental`"),
+    ],
+};
+
+pub(super) static CACHE_FILE: KeyTable = KeyTable {
+    name: "CacheFile",
+    path: "experimental.cache_file",
+    doc: "What is kept from one run to the next: choices of selectors, the mode, fetched rule sets.",
+    keys: &[
+        Key::new("enabled", Form::Flag, "Whether anything is kept."),
+        Key::new("path", Form::Text, "The file; `cache.db` without it."),
+        Key::new("cache_id", Form::Text, "Keeps what several configurations store apart."),
+        Key::new("store_fakeip", Form::Flag, "Whether fake addresses are kept.").no_effect(NO_FAKE_IP),
+        Key::new("store_rdrc", Form::Flag, "Whether rejected answers are kept.").no_effect("they are not"),
+        Key::new("rdrc_timeout", Form::Duration, "How long rejected answers are kept.")
+            .no_effect("they are not"),
+        Key::new("store_dns", Form::Flag, "Whether answers are kept.").no_effect("they are not"),
+    ],
+};
+
+pub(super) fn read(file: &Object<'_>, report: &mut Report<'_>) -> Experimental {
+    let Some(object) = file.object("experimental", &EXPERIMENTAL, report) else {
+        return Experimental::default();
+    };
+    let text = |object: &Object<'_>, name, report: &mut Report<'_>| -> Option<Box<str>> {
+        object.text(name, report).filter(|text| !text.value.is_empty()).map(|text| text.value.into())
+    };
+    let clash_api = object.object("clash_api", &CLASH_API, report).map(|api| ClashApi {
+        listen: api
+            .text("external_controller", report)
+            .filter(|text| !text.value.is_empty())
+            .map(|text| Spanned::new(text.value.into(), text.span)),
+        secret: text(&api, "secret", report).map(|secret| Secret::new(secret)),
+        default_mode: text(&api, "default_mode", report),
+    });
+    let cache_file = object.object("cache_file", &CACHE_FILE, report).and_then(|cache| {
+        let enabled = cache.flag("enabled", report).is_some_and(|flag| flag.value);
+        let (path, id) = (text(&cache, "path", report), text(&cache, "cache_id", report));
+        enabled.then_some(CacheFile { path, id })
+    });
+    Experimental { clash_api, cache_file }
+}

@@ -1,0 +1,105 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, value_parser};
+use waypost_geodata::rule_set::NEWEST_VERSION;
+use waypost_net::Host;
+
+/// What the command line offers.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look into geosite.dat, geoip.dat and country databases, and make rule sets of their lists.
+    #[command(subcommand)]
+    Geo(Geo),
+    /// Look into rule sets of sing-box, and make them.
+    #[command(subcommand)]
+    RuleSet(RuleSetCommand),
+}
+
+/// What is done with a geo file.
+#[derive(Debug, Subcommand)]
+pub enum Geo {
+    /// List the codes in a file, with the number of their entries.
+    List(GeoPath),
+    /// Show which lists hold a name or an address, and by which entry.
+    Lookup {
+        /// The file.
+        #[command(flatten)]
+        path: GeoPath,
+        /// A domain name or an address.
+        #[arg(value_parser = Host::parse)]
+        host: Host,
+    },
+    /// Count lists and entries.
+    Stat(GeoPath),
+    /// Write a list as a rule set.
+    Export {
+        /// The file.
+        #[command(flatten)]
+        path: GeoPath,
+        /// The code of the list, such as `cn`, or `google@ads` for the entries with an attribute.
+        #[arg(value_name = "CODE[@ATTRIBUTE]")]
+        code: String,
+        /// The rule set: with the ending .json its source form, otherwise compiled [default: CODE.srs].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// A geo file.
+#[derive(Debug, Args)]
+pub struct GeoPath {
+    /// A path, or the name of a file in an asset folder, such as geosite.dat.
+    pub(crate) file: String,
+}
+
+/// What is done with a rule set.
+#[derive(Debug, Subcommand)]
+pub enum RuleSetCommand {
+    /// Compile a source file (.json) to a .srs file.
+    Compile {
+        /// The source file, or `-` for standard input.
+        source: PathBuf,
+        /// Where the compiled set goes [default: the name of the source with the ending .srs].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// The version of the format, instead of the lowest that can say it.
+        #[arg(long, value_name = "1-5", value_parser = value_parser!(u8).range(1..=i64::from(NEWEST_VERSION)))]
+        format_version: Option<u8>,
+    },
+    /// Turn a .srs file into a source file.
+    Decompile {
+        /// The compiled set, or `-` for standard input.
+        compiled: PathBuf,
+        /// Where the source goes [default: the name of the set with the ending .json].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Say which rules and entries of a set hold for names and addresses; the exit code is 1 if none does.
+    Match {
+        /// The set, compiled or as source.
+        file: PathBuf,
+        /// Names and addresses; `-` for those on standard input, one a line.
+        #[arg(value_name = "NAME_OR_ADDRESS", required = true)]
+        hosts: Vec<String>,
+    },
+    /// Make a compiled rule set of a list in another form.
+    Convert {
+        /// The list, or `-` for standard input.
+        list: PathBuf,
+        /// What the list is.
+        #[arg(short = 't', long = "type", value_enum, value_name = "TYPE")]
+        kind: ListKind,
+        /// Where the compiled set goes [default: the name of the list with the ending .srs].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// The form of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListKind {
+    /// A DNS filter for AdGuard Home.
+    Adguard,
+    /// A hosts file that blocks names.
+    Hosts,
+}
