@@ -140,7 +140,10 @@ impl Uses {
             Matcher::Logical(_) => false,
             Matcher::One(conditions) if conditions.invert => false,
             Matcher::One(conditions) => conditions.rule_sets.as_ref().is_none_or(|named| {
-                let only_lists = |&set: &usize| only_lists.get(set).copied().unwrap_or(false);
+                let has_own = conditions.domain.is_some() || conditions.ip.is_some();
+                let merges = |set: usize| sets.get(set).is_some_and(|set| set.rules.len() == 1);
+                let only_lists =
+                    |&set: &usize| only_lists.get(set).copied().unwrap_or(false) && (!has_own || merges(set));
                 conditions.either
                     && !named.match_source
                     && !named.sets.is_empty()
@@ -251,7 +254,7 @@ impl<'a> Builder<'_, 'a> {
         let mut place = Place { set: None, rule: index, part: 0 };
         let conditions = match matcher {
             Matcher::One(conditions) if self.uses.plain.get(index).copied().unwrap_or(false) => conditions,
-            matcher => {
+            matcher @ (Matcher::One(_) | Matcher::Logical(_)) => {
                 let context = NodeContext { plain_rules: &[], label: None, as_source: false };
                 let tree = Some(Box::new(self.node(matcher, &mut place, context)));
                 return Rule { tree, ..Rule::empty(index, tag, line, action) };

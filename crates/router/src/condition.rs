@@ -235,7 +235,6 @@ pub(crate) fn process_holds(groups: &[Box<[ProcessTest]>], process: &Process) ->
 
 /// What the groups want, in one line.
 pub(crate) fn process_text(groups: &[Box<[ProcessTest]>]) -> String {
-    let group =
-        |tests: &Box<[ProcessTest]>| tests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    groups.iter().map(group).collect::<Vec<_>>().join("; ")
+    let group = |tests: &[ProcessTest]| tests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    groups.iter().map(|tests| group(tests)).collect::<Vec<_>>().join("; ")
 }

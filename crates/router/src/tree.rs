@@ -2,11 +2,10 @@
 //! conditions of their own.
 //!
 //! Conditions are of five kinds: on the target (its name or its address), on the target's port, on the
-//! client's address, on the client's port, and others. The first four are *groups*: what a rule has of a
-//! group counts for the rules of its sets and the other way round, as in sing-box, where a rule and a
-//! rule of a set together want one match in each group that either of them has. So a part does not just
-//! hold or fail: it comes to the groups that have been matched on the way, of which there may be several
-//! combinations.
+//! client's address, on the client's port, and others. The first four are *groups*. A rule set that
+//! consists of one plain rule is merged with the rule that names it: in each group that either of them
+//! has, one match of either is enough. Any other set just matches or does not, and so do rules that are
+//! joined. That is what sing-box 1.14.4 does; earlier versions merged more.
 
 use std::{borrow::Cow, cell::OnceCell, net::IpAddr};
 
@@ -70,42 +69,6 @@ const SOURCE_PORT: u8 = 2;
 const TARGET: u8 = 4;
 const TARGET_PORT: u8 = 8;
 
-/// Combinations of matched groups, one bit for each; none means that the part fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Combinations(u16);
-
-impl Combinations {
-    const NONE: Self = Self(0);
-
-    fn one(groups: u8) -> Self {
-        Self(1 << groups)
-    }
-
-    fn is_none(self) -> bool {
-        self == Self::NONE
-    }
-
-    fn iter(self) -> impl Iterator<Item = u8> {
-        (0..16).filter(move |groups| self.0 >> groups & 1 == 1)
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Each of these with each of those.
-    fn and(self, other: Self) -> Self {
-        let pairs = self.iter().flat_map(|one| other.iter().map(move |two| Self::one(one | two)));
-        pairs.fold(Self::NONE, Self::or)
-    }
-
-    /// Those in which all of `groups` have been matched.
-    fn with(self, groups: u8) -> Self {
-        let held = self.iter().filter(|one| one & groups == groups);
-        held.map(Self::one).fold(Self::NONE, Self::or)
-    }
-}
-
 /// The parts that the flow is in lists of, found when the first part asks.
 #[derive(Debug, Default)]
 pub(crate) struct LeafHits {
@@ -125,73 +88,77 @@ pub(crate) struct Trial<'t, 'c> {
 /// How a part is looked at.
 #[derive(Clone, Copy)]
 struct Look<'p> {
-    /// The groups that have been matched already.
-    matched: u8,
     /// Whether conditions on the target's address look at the client's.
     as_source: bool,
     /// What stands before the names of its conditions.
     path: &'p str,
 }
 
+const PLAIN: Look<'static> = Look { as_source: false, path: "" };
+
 impl Trial<'_, '_> {
     /// Whether a whole rule matches.
     pub(crate) fn holds<T: Trace>(&self, node: &Node, trace: &mut T) -> Result<bool, Question> {
-        let look = Look { matched: 0, as_source: false, path: "" };
-        Ok(!self.node(node, look, trace)?.is_none())
+        self.node(node, PLAIN, trace)
     }
 
-    fn node<T: Trace>(&self, node: &Node, look: Look<'_>, trace: &mut T) -> Result<Combinations, Question> {
-        match node {
-            Node::Items(items) => self.items(items, look, trace),
-            Node::Logical { mode, nodes, invert } => {
-                let below = Look { matched: if *invert { 0 } else { look.matched }, ..look };
-                let all = match mode {
-                    LogicalMode::And => self.all_of(nodes, below, trace)?,
-                    LogicalMode::Or => self.any_of(nodes, below, trace)?,
-                };
-                Ok(inverted_if(*invert, all, look))
+    fn node<T: Trace>(&self, node: &Node, look: Look<'_>, trace: &mut T) -> Result<bool, Question> {
+        let (holds, invert) = match node {
+            Node::Items(items) => (self.items(items, look, trace)?, items.invert),
+            Node::Logical { mode: LogicalMode::And, nodes, invert } => {
+                (self.joined(nodes, false, look, trace)? != Some(false), *invert)
             }
+            Node::Logical { mode: LogicalMode::Or, nodes, invert } => {
+                (self.joined(nodes, true, look, trace)? == Some(true), *invert)
+            }
+        };
+        if T::EVERY_CONDITION && invert {
+            trace.condition(named(look.path, "invert"), "true".to_owned(), (!holds).into(), None);
         }
+        Ok(holds != invert)
     }
 
-    fn all_of<T: Trace>(
+    /// What decides about joined parts, if one of them comes to it.
+    fn joined<T: Trace>(
         &self,
         nodes: &[Node],
+        decisive: bool,
         look: Look<'_>,
         trace: &mut T,
-    ) -> Result<Combinations, Question> {
-        let mut all = Combinations::one(look.matched);
+    ) -> Result<Option<bool>, Question> {
+        let mut decided = None;
         for (index, node) in nodes.iter().enumerate() {
             let path = part_path::<T>(look.path, index);
-            all = all.and(self.node(node, Look { path: &path, ..look }, trace)?);
-            if all.is_none() && !T::EVERY_CONDITION {
-                break;
+            if self.node(node, Look { path: &path, ..look }, trace)? == decisive {
+                decided = Some(decisive);
+                if !T::EVERY_CONDITION {
+                    break;
+                }
             }
         }
-        Ok(all)
+        Ok(decided)
     }
 
-    fn any_of<T: Trace>(
-        &self,
-        nodes: &[Node],
-        look: Look<'_>,
-        trace: &mut T,
-    ) -> Result<Combinations, Question> {
-        let mut any = Combinations::NONE;
-        for (index, node) in nodes.iter().enumerate() {
-            let path = part_path::<T>(look.path, index);
-            any = any.or(self.node(node, Look { path: &path, ..look }, trace)?);
-        }
-        Ok(any)
+    /// Whether conditions hold, before they are inverted.
+    fn items<T: Trace>(&self, items: &Items, look: Look<'_>, trace: &mut T) -> Result<bool, Question> {
+        let groups = self.groups(items, look, trace)?;
+        let (Some(groups), Some(sets)) = (groups, &items.sets) else {
+            if let Some(sets) = items.sets.as_ref().filter(|_| T::EVERY_CONDITION) {
+                self.any_set(sets, Groups::default(), look, trace)?;
+            }
+            return Ok(groups.is_some_and(Groups::all_matched));
+        };
+        self.any_set(sets, groups, look, trace)
     }
 
-    fn items<T: Trace>(
+    /// The groups of a part; `None` if another condition fails.
+    fn groups<T: Trace>(
         &self,
         items: &Items,
         look: Look<'_>,
         trace: &mut T,
-    ) -> Result<Combinations, Question> {
-        let mut groups = Groups { matched: if items.invert { 0 } else { look.matched }, needed: 0 };
+    ) -> Result<Option<Groups>, Question> {
+        let mut groups = Groups::default();
         let mut holds = true;
         for condition in &items.conditions {
             let verdict = condition.holds(self.context.flow);
@@ -201,20 +168,14 @@ impl Trial<'_, '_> {
             }
             self.note_condition(condition, verdict, look, trace);
             if !holds && !T::EVERY_CONDITION {
-                return Ok(inverted_if(items.invert, Combinations::NONE, look));
+                return Ok(None);
             }
         }
         holds &= self.local_holds(items, look, trace);
         self.source(items, &mut groups, look, trace);
         self.target(items, &mut groups, holds, look, trace)?;
         holds &= self.process_holds(items, holds, look, trace)?;
-        let found = match &items.sets {
-            Some(sets) if holds || T::EVERY_CONDITION => self.sets(sets, groups, look, trace)?,
-            Some(_) => Combinations::NONE,
-            None => Combinations::one(groups.matched),
-        };
-        let found = if holds { found.with(groups.needed) } else { Combinations::NONE };
-        Ok(inverted_if(items.invert, found, look))
+        Ok(holds.then_some(groups))
     }
 
     fn note_condition<T: Trace>(
@@ -382,25 +343,18 @@ impl Trial<'_, '_> {
         Ok(verdict == Verdict::Holds)
     }
 
-    /// What the rules of the sets come to. One is enough that leaves no group of this part unmatched.
-    fn sets<T: Trace>(
+    /// Whether one of the sets matches, merged with the groups of the part that names it.
+    fn any_set<T: Trace>(
         &self,
         named_sets: &NodeSets,
         groups: Groups,
         look: Look<'_>,
         trace: &mut T,
-    ) -> Result<Combinations, Question> {
-        let mut found = Combinations::NONE;
-        let mut first = None;
+    ) -> Result<bool, Question> {
+        let mut found = None;
         for set in named_sets.sets.iter().filter_map(|&set| self.router.sets.get(set)) {
-            let below = Look { matched: groups.matched, as_source: named_sets.match_source, path: "" };
-            for node in &set.nodes {
-                found = found.or(self.node(node, below, &mut Silent)?);
-            }
-            if first.is_none() && !found.is_none() {
-                first = Some(&set.tag);
-            }
-            if !found.with(groups.needed).is_none() {
+            if self.set_holds(set, groups, named_sets.match_source)? {
+                found = Some(&set.tag);
                 break;
             }
         }
@@ -408,23 +362,36 @@ impl Trial<'_, '_> {
             let tags =
                 named_sets.sets.iter().filter_map(|&set| Some(self.router.sets.get(set)?.tag.as_str()));
             let wanted = tags.collect::<Vec<_>>().join(", ");
-            let verdict = !found.is_none();
-            trace.condition(
-                named(look.path, "rule_set"),
-                wanted,
-                verdict.into(),
-                first.map(ToString::to_string),
-            );
+            let seen = found.map(ToString::to_string);
+            trace.condition(named(look.path, "rule_set"), wanted, found.is_some().into(), seen);
         }
-        Ok(found)
+        Ok(found.is_some())
+    }
+
+    fn set_holds(&self, set: &RuleSet, groups: Groups, as_source: bool) -> Result<bool, Question> {
+        let look = Look { as_source, path: "" };
+        if let [Node::Items(items)] = &*set.nodes
+            && !items.invert
+        {
+            let merged = self.groups(items, look, &mut Silent)?.map(|theirs| groups.merged(theirs));
+            return Ok(merged.is_some_and(Groups::all_matched));
+        }
+        if !groups.all_matched() {
+            return Ok(false);
+        }
+        for node in &set.nodes {
+            if self.node(node, look, &mut Silent)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The first of `sets` that matches by itself.
     pub(crate) fn first_set(&self, sets: &[usize], match_source: bool) -> Option<&Tag> {
-        let look = Look { matched: 0, as_source: match_source, path: "" };
-        let matches = |node| self.node(node, look, &mut Silent).is_ok_and(|found| !found.is_none());
         let mut sets = sets.iter().filter_map(|&set| self.router.sets.get(set));
-        sets.find(|set| set.nodes.iter().any(matches)).map(|set| &set.tag)
+        let matches = |set: &&RuleSet| self.set_holds(set, Groups::default(), match_source).unwrap_or(false);
+        sets.find(matches).map(|set| &set.tag)
     }
 
     /// The first rule set by which a part matches.
@@ -445,7 +412,7 @@ impl Trial<'_, '_> {
 }
 
 /// The groups that a part needs, and those that have been matched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Groups {
     matched: u8,
     needed: u8,
@@ -458,14 +425,13 @@ impl Groups {
             self.matched |= group;
         }
     }
-}
 
-/// What an inverted part comes to has nothing to do with the groups in it.
-fn inverted_if(invert: bool, found: Combinations, look: Look<'_>) -> Combinations {
-    match (invert, found.is_none()) {
-        (false, _) => found,
-        (true, true) => Combinations::one(look.matched),
-        (true, false) => Combinations::NONE,
+    fn merged(self, other: Self) -> Self {
+        Self { needed: self.needed | other.needed, matched: self.matched | other.matched }
+    }
+
+    fn all_matched(self) -> bool {
+        self.needed & !self.matched == 0
     }
 }
 

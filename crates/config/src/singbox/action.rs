@@ -115,7 +115,8 @@ fn read_kind(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Kind> {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("there are {}", all_of(names())),
             };
-            report.error(written.span, format!("unknown action: {}", quote(other))).help(help)
+            report.error(written.span, format!("unknown action: {}", quote(other))).help(help);
+            return None;
         }
     };
     None

@@ -338,7 +338,8 @@ fn read_protocols(rule: &Object<'_>, names: &Names, report: &mut Report<'_>) -> 
 
 fn read_processes(rule: &Object<'_>, report: &mut Report<'_>) -> Vec<Vec<Spanned<ProcessEntry>>> {
     let mut lists = Vec::new();
-    let kinds: [(&str, fn(Box<str>) -> ProcessEntry); 4] = [
+    type Make = fn(Box<str>) -> ProcessEntry;
+    let kinds: [(&str, Make); 4] = [
         ("process_name", ProcessEntry::Name),
         ("process_path", ProcessEntry::Path),
         ("process_path_regex", ProcessEntry::Regexp),

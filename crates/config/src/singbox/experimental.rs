@@ -75,7 +75,7 @@ pub(super) fn read(file: &Object<'_>, report: &mut Report<'_>) -> Experimental {
             .text("external_controller", report)
             .filter(|text| !text.value.is_empty())
             .map(|text| Spanned::new(text.value.into(), text.span)),
-        secret: text(&api, "secret", report).map(|secret| Secret::new(secret)),
+        secret: text(&api, "secret", report).map(Secret::new),
         default_mode: text(&api, "default_mode", report),
     });
     let cache_file = object.object("cache_file", &CACHE_FILE, report).and_then(|cache| {

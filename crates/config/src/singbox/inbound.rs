@@ -97,8 +97,7 @@ pub(super) static USER: KeyTable = KeyTable {
     path: "users[]",
     doc: "A user who may log in at an inbound.",
     keys: &[
-        Key::new("username", Form::Text, "The login name; `auth_user` conditions see it.")
-            .alias(&["Username"]),
+        Key::new("username", Form::Text, "The login name; `auth_user` conditions see it."),
         Key::new("password", Form::Text, "The password."),
     ],
 };

@@ -226,7 +226,7 @@ fn read(index: usize, value: &Value, names: &mut Names, report: &mut Report<'_>)
 fn read_direct(object: &Object<'_>, report: &mut Report<'_>) -> Option<OutboundProtocol> {
     let host = object.text("override_address", report).filter(|written| !written.value.is_empty());
     let port = object.get("override_port").filter(|field| !field.value.is_off());
-    if let Some(field) = object.get("override_address").or(object.get("override_port"))
+    if let Some(field) = object.get("override_address").or_else(|| object.get("override_port"))
         && (host.is_some() || port.is_some())
     {
         report

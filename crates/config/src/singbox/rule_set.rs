@@ -162,7 +162,7 @@ fn read_remote(object: &Object<'_>, names: &mut Names, report: &mut Report<'_>) 
     let parsed = probe_url::read(url.value, url.span, report)?;
     let path = parsed.path.split(['?', '#']).next().unwrap_or_default();
     let format = read_format(object, Spanned::new(path, url.span), report)?;
-    let url = Spanned::new(parsed.clone(), url.span);
+    let url = Spanned::new(parsed, url.span);
     Some(RuleSetSource::Remote { url, format, detour, update_interval: interval, critical })
 }
 

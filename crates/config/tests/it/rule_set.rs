@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
 }
 
 fn read(name: &str, text: &str) -> (Option<RuleSet>, String) {
-    let source = Source::new(name, text).unwrap();
+    let source = Source::new(name, text).expect("test data is text");
     let outcome = rule_set::parse(&source, &Options::default());
     let rendered = render(&source, &outcome.diagnostics, Style::Plain);
     (outcome.set, rendered)

@@ -36,6 +36,8 @@ pub(super) struct Order {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) carriers: Arc<Carriers>,
     pub(super) facts: Arc<Facts>,
+    /// Where the datagrams come from.
+    pub(super) source: Option<SocketAddr>,
     pub(super) target: Target,
     /// The entry of a session that leaves its member.
     pub(super) standing: Option<ConnectionGuard>,
@@ -72,10 +74,10 @@ pub(super) enum Opening {
 
 /// Opens a session; `None` if nothing carries it, which the log tells.
 pub(super) async fn open(order: Order) -> Option<Opening> {
-    let Order { core, snapshot, carriers, facts, target, standing } = order;
+    let Order { core, snapshot, carriers, facts, source, target, standing } = order;
     let shared = Shared { core: &core, snapshot: &snapshot };
     let mut flow = Flow {
-        source: facts.source,
+        source,
         local: facts.local,
         inbound: facts.inbound.clone(),
         user: facts.user.clone(),

@@ -48,7 +48,7 @@ fn decide<'r>(router: &'r Router, flow: &Flow, addresses: &[&str]) -> (Decision<
                 lookups += 1;
                 step = pending.with_addresses(flow, addresses.clone());
             }
-            Step::Perform(performing) => panic!("{:?}", performing.effect()),
+            Step::Perform(performing) => unreachable!("{:?}", performing.effect()),
         }
     }
 }
@@ -173,7 +173,7 @@ fn an_explanation_names_the_entry_that_hit() {
             questions.push(question.clone());
             Answer::Addresses(vec!["11.0.0.7".parse().unwrap()])
         },
-        |effect, _flow| panic!("{effect:?}"),
+        |effect, _flow| unreachable!("{effect:?}"),
     );
     assert_eq!(chosen(&decision), Some("both"));
     assert_eq!(questions.len(), 1);

@@ -192,7 +192,7 @@ proptest! {
                         lookups += 1;
                         step = pending.with_addresses(flow, addresses.clone());
                     }
-                    Step::Perform(performing) => panic!("{:?}", performing.effect()),
+                    Step::Perform(performing) => unreachable!("{:?}", performing.effect()),
                 }
             };
             prop_assert!(lookups <= 1);
@@ -201,7 +201,7 @@ proptest! {
             let (explained, explanation) = router.explain(flow, |_| {
                 explained_lookups += 1;
                 Answer::Addresses(addresses.clone())
-            }, |effect, _flow| panic!("{effect:?}"));
+            }, |effect, _flow| unreachable!("{effect:?}"));
             prop_assert_eq!(explained.rule.map(|rule| rule.index()), expected);
             prop_assert_eq!(explained.matched_addresses, decision.matched_addresses);
             prop_assert_eq!(explained_lookups, lookups);

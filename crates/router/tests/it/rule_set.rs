@@ -48,7 +48,7 @@ fn check_flow(router: &Router, flow: &Flow, addresses: &[&str], expected: Option
         match step {
             Step::Decided(decision) => break decision,
             Step::Ask(pending) => step = pending.with_addresses(flow, addresses.clone()),
-            Step::Perform(performing) => panic!("{:?}", performing.effect()),
+            Step::Perform(performing) => unreachable!("{:?}", performing.effect()),
         }
     };
     let rule_set = router.rule_set(&decision, flow);
@@ -60,7 +60,7 @@ fn check_flow(router: &Router, flow: &Flow, addresses: &[&str], expected: Option
             Question::Addresses(_) => Answer::Addresses(addresses.clone()),
             Question::Process => Answer::Process(None),
         },
-        |effect, _flow| panic!("{effect:?}"),
+        |effect, _flow| unreachable!("{effect:?}"),
     );
     assert_eq!(router.rule_set(&explained, flow), rule_set);
     if let Some(rule_set) = rule_set.filter(|_| addresses.len() < 2) {

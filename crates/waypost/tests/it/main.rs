@@ -26,6 +26,7 @@ mod seed;
 mod several_files;
 mod simulate;
 mod sing_box;
+mod sing_box_oracle;
 mod sniffing;
 mod soak;
 mod udp;

@@ -161,6 +161,7 @@ impl Association {
             snapshot: self.snapshot.clone(),
             carriers: self.carriers.clone(),
             facts: self.facts.clone(),
+            source: self.client.sender.address().or(self.facts.source),
             target,
             standing,
         };

@@ -256,7 +256,7 @@ fn expect_bytes<const N: usize>(found: [u8; N], expected: [u8; N]) -> io::Result
 }
 
 /// Type, address and port (RFC 1928 §5).
-fn socks_address(target: &Target) -> Vec<u8> {
+pub(crate) fn socks_address(target: &Target) -> Vec<u8> {
     let mut bytes = Vec::new();
     match &target.host {
         Host::Ip(IpAddr::V4(address)) => {

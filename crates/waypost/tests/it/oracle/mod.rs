@@ -25,14 +25,17 @@ use tokio::{task::JoinSet, time::Instant};
 use waypost_net::Network;
 use waypost_testkit::seeded_rng;
 
-pub(crate) use self::{case::connect_socks, v2ray::V2ray};
 use self::{
     case::{Case, INBOUNDS, Told, authority},
     conditions::Vocabulary,
     name_server::NameServer,
-    node::Node,
     ours::Ours,
     rule_set::RuleSet,
+};
+pub(crate) use self::{
+    case::{connect_socks, socks_address},
+    node::Node,
+    v2ray::V2ray,
 };
 use crate::{binary::Waypost, programs};
 
