@@ -20,7 +20,7 @@ enum Command {
     Geodata(geodata::Options),
     /// Check the rules of the project that no compiler knows.
     Tidy,
-    /// Write the reference page of the configuration.
+    /// Write the reference pages and the schemas of the configuration.
     Docs(docs::Options),
     /// Run everything that must pass before a change is merged.
     Ci(ci::Options),

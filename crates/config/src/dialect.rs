@@ -13,6 +13,14 @@ pub enum Dialect {
 impl Dialect {
     /// Both, by the names for a command line.
     pub const WORDS: [(&str, Self); 2] = [("v2ray", Self::V2ray), ("sing-box", Self::SingBox)];
+
+    /// The program that is known for it.
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Self::V2ray => "V2Ray",
+            Self::SingBox => "sing-box",
+        }
+    }
 }
 
 /// Every table of keys of a dialect, in the order of its reference page; the first is that of the

@@ -48,6 +48,7 @@ mod singbox;
 mod source;
 mod span;
 mod v2ray;
+mod write;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use dialect::{Dialect, key_tables};
@@ -56,6 +57,7 @@ pub use options::{Options, Outcome, UnknownKeys, parse};
 pub use render::{DiagnosticRecord, Style, render};
 pub use source::{Position, Source, SourceError};
 pub use span::{Span, Spanned};
+pub use write::{Written, write};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

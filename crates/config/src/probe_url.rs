@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &str) -> Result<ProbeUrl, Flaw> {
     let https = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
         "https" => true,
-        _ => return Err(flaw("this scheme cannot be probed", "begin with `http://` or `https://`")),
+        _ => return Err(flaw("this scheme is not supported", "begin with `http://` or `https://`")),
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
@@ -127,7 +127,7 @@ mod tests {
         let long = format!("http://a/{}", "x".repeat(MAX_BYTES));
         for (text, message) in [
             ("www.gstatic.com/generate_204", "this URL has no scheme"),
-            ("ftp://example.com/", "this scheme cannot be probed"),
+            ("ftp://example.com/", "this scheme is not supported"),
             ("https:///generate_204", "this URL has no host"),
             ("https://:443/", "this URL has no host"),
             ("https://me:secret@example.com/", "a probe sends no login"),

@@ -125,14 +125,37 @@ fn home(key: u32, homes: u64) -> usize {
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder<'a> {
     entries: Vec<Entry<'a>>,
+    /// Those whose text had to be changed: few, so that the others need no room for it.
+    owned: Vec<(Box<str>, u32, Scope)>,
+    /// Whether an id has more bits than an entry has room for.
+    id_too_large: bool,
 }
 
 #[derive(Debug)]
 struct Entry<'a> {
-    hash: SuffixHash,
-    name: Cow<'a, str>,
-    id: u32,
-    scope: Scope,
+    /// What orders the slots; names with the same are told apart by their text.
+    key: u32,
+    /// The id, with the scope in the lowest bits.
+    id_and_scope: u32,
+    name: &'a str,
+}
+
+/// The bits that a scope takes.
+const SCOPE_BITS: u32 = 2;
+
+impl<'a> Entry<'a> {
+    fn new(name: &'a str, id: u32, scope: Scope) -> Self {
+        let key = SuffixHash::of(name).slot_key();
+        Self { key, id_and_scope: id << SCOPE_BITS | scope as u32, name }
+    }
+
+    fn id(&self) -> u32 {
+        self.id_and_scope >> SCOPE_BITS
+    }
+
+    fn is(&self, scope: Scope) -> bool {
+        self.id_and_scope & ((1 << SCOPE_BITS) - 1) == scope as u32
+    }
 }
 
 /// What an entry of the table stands for.
@@ -146,37 +169,51 @@ pub(crate) enum Scope {
     Below,
 }
 
-/// The table would outgrow its 32-bit offsets or its 24-bit pair numbers.
+/// The table would outgrow its 32-bit offsets, its 24-bit pair numbers or its 30-bit ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
 impl<'a> NamesBuilder<'a> {
-    /// `name` is normalised, so that it is not empty and has at most 253 bytes.
-    pub(crate) fn push(&mut self, name: Cow<'a, str>, id: u32, scope: Scope) {
-        self.entries.push(Entry { hash: SuffixHash::of(&name), name, id, scope });
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.entries.reserve_exact(additional);
     }
 
-    pub(crate) fn build(mut self, sets: &mut IdSetsBuilder) -> Result<Names, TooLarge> {
-        self.entries.sort_unstable_by(|a, b| (a.hash.0, &a.name, a.id).cmp(&(b.hash.0, &b.name, b.id)));
-        let same = |a: &Entry<'_>, b: &Entry<'_>| a.hash == b.hash && a.name == b.name;
-        let count = self.entries.chunk_by(same).count();
+    /// `name` is normalised, so that it is not empty and has at most 253 bytes.
+    pub(crate) fn push(&mut self, name: Cow<'a, str>, id: u32, scope: Scope) {
+        self.id_too_large |= id > u32::MAX >> SCOPE_BITS;
+        match name {
+            Cow::Borrowed(name) => self.entries.push(Entry::new(name, id, scope)),
+            Cow::Owned(name) => self.owned.push((name.into(), id, scope)),
+        }
+    }
+
+    pub(crate) fn build(self, sets: &mut IdSetsBuilder) -> Result<Names, TooLarge> {
+        if self.id_too_large {
+            return Err(TooLarge);
+        }
+        let mut entries: Vec<Entry<'_>> = self.entries;
+        entries.extend(self.owned.iter().map(|(name, id, scope)| Entry::new(name, *id, *scope)));
+        entries
+            .sort_unstable_by(|a, b| (a.key, a.name, a.id_and_scope).cmp(&(b.key, b.name, b.id_and_scope)));
+        let same = |a: &Entry<'_>, b: &Entry<'_>| a.key == b.key && a.name == b.name;
+        let count = entries.chunk_by(same).count();
         let homes = (count as u64 * 3).div_ceil(2);
         let mut slots = Vec::with_capacity(usize::try_from(homes).map_err(|_| TooLarge)? + 1);
         let mut text = String::with_capacity(
-            self.entries.chunk_by(same).map(|chunk| chunk.first().map_or(0, |entry| entry.name.len())).sum(),
+            entries.chunk_by(same).map(|chunk| chunk.first().map_or(0, |entry| entry.name.len())).sum(),
         );
         let mut pairs = PairTable::default();
         let (mut suffix, mut whole) = (Vec::new(), Vec::new());
-        for chunk in self.entries.chunk_by(same) {
+        for chunk in entries.chunk_by(same) {
             let Some(first) = chunk.first() else { continue };
             suffix.clear();
-            suffix.extend(chunk.iter().filter(|entry| entry.scope != Scope::Full).map(|entry| entry.id));
+            suffix.extend(chunk.iter().filter(|entry| !entry.is(Scope::Full)).map(Entry::id));
             suffix.dedup();
             whole.clear();
-            whole.extend(chunk.iter().filter(|entry| entry.scope != Scope::Below).map(|entry| entry.id));
+            whole.extend(chunk.iter().filter(|entry| !entry.is(Scope::Below)).map(Entry::id));
             whole.dedup();
             let pair = pairs.intern(Pair { suffix: sets.intern(&suffix), whole: sets.intern(&whole) });
-            let key = first.hash.slot_key();
+            let key = first.key;
             let at = home(key, homes);
             while slots.len() < at {
                 slots.push(Slot::EMPTY);
@@ -187,7 +224,7 @@ impl<'a> NamesBuilder<'a> {
             }
             let offset = u32::try_from(text.len()).map_err(|_| TooLarge)?;
             slots.push(Slot { key, offset, length_and_pair: pair << 8 | length });
-            text.push_str(&first.name);
+            text.push_str(first.name);
         }
         while slots.len() <= usize::try_from(homes).map_err(|_| TooLarge)? {
             slots.push(Slot::EMPTY);

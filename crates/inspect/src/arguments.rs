@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
+use waypost_config::Dialect;
 use waypost_geodata::rule_set::NEWEST_VERSION;
 use waypost_net::Host;
 
@@ -13,6 +14,31 @@ pub enum Command {
     /// Look into rule sets of sing-box, and make them.
     #[command(subcommand)]
     RuleSet(RuleSetCommand),
+    /// Write a configuration in the other dialect, and list what that cannot say.
+    Convert(Convert),
+}
+
+/// How a configuration is written in the other dialect.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// The dialect of the result: v2ray or sing-box.
+    #[arg(long, value_name = "DIALECT", value_parser = dialect)]
+    pub(crate) to: Dialect,
+    /// A configuration file, or a folder of them; may be repeated.
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub(crate) config: Vec<PathBuf>,
+    /// Where the result goes; without it to standard output. Only its owner can read a new file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the result even if something is lost that changes where connections go.
+    #[arg(long)]
+    pub(crate) allow_loss: bool,
+}
+
+fn dialect(word: &str) -> Result<Dialect, String> {
+    let plain = |word: &str| word.replace('-', "").to_ascii_lowercase();
+    let found = Dialect::WORDS.into_iter().find(|(known, _)| plain(known) == plain(word));
+    found.map(|(_, dialect)| dialect).ok_or_else(|| "expected `v2ray` or `sing-box`".to_owned())
 }
 
 /// What is done with a geo file.

@@ -5,7 +5,7 @@ use waypost_geodata::{
     DatError, MmdbError,
     rule_set::{RuleSetWriteError, SrsError},
 };
-use waypost_proxy::build::AssetError;
+use waypost_proxy::build::{AssetError, ReadError};
 
 /// Why a command on a file comes to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,9 @@ pub enum InspectError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A configuration cannot be read.
+    #[error(transparent)]
+    Configuration(#[from] ReadError),
     /// Standard input cannot be read.
     #[error("cannot read standard input: {0}")]
     Stdin(std::io::Error),

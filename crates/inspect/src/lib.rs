@@ -1,9 +1,11 @@
-//! `waypost geo` and `waypost rule-set`: look into files of lists, and make them.
+//! `waypost geo` and `waypost rule-set`: look into files of lists, and make them; `waypost convert`:
+//! write a configuration in the other dialect.
 //!
 //! Start from [`Command`] and [`run`]. A file is written whole or not at all.
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod configuration;
 mod convert;
 mod error;
 mod export;
@@ -14,6 +16,6 @@ mod rule_set;
 mod run;
 mod source_form;
 
-pub use arguments::{Command, Geo, GeoPath, ListKind, RuleSetCommand};
+pub use arguments::{Command, Convert, Geo, GeoPath, ListKind, RuleSetCommand};
 pub use error::InspectError;
 pub use run::{Outcome, run};

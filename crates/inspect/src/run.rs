@@ -2,7 +2,7 @@ use std::path::Path;
 
 use waypost_proxy::build::Assets;
 
-use crate::{Command, Geo, InspectError, RuleSetCommand, export, geo::GeoFile, rule_set};
+use crate::{Command, Geo, InspectError, RuleSetCommand, configuration, export, geo::GeoFile, rule_set};
 
 /// What a command says.
 #[derive(Debug, Default)]
@@ -25,13 +25,18 @@ impl Outcome {
     }
 }
 
-/// Does what the command line asks for.
+/// Does what the command line asks for. `env` is the environment that configurations may name.
 ///
 /// # Errors
 ///
 /// If a file cannot be read, understood or written.
-pub fn run(command: &Command, assets: &Assets) -> Result<Outcome, InspectError> {
+pub fn run(
+    command: &Command,
+    assets: &Assets,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Outcome, InspectError> {
     match command {
+        Command::Convert(arguments) => configuration::convert(arguments, env),
         Command::Geo(command) => geo(command, assets),
         Command::RuleSet(command) => match command {
             RuleSetCommand::Compile { source, output, format_version } => {

@@ -2,6 +2,7 @@ use std::{
     borrow::Cow,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{DomainName, Network, Tag, Target};
@@ -38,6 +39,8 @@ pub struct Flow {
     pub attributes: Attributes,
     /// The rule set that the deciding rule matched by, as the file writes it, such as `geosite:netflix`.
     pub rule_set: Option<Box<str>>,
+    /// How long an association without datagrams lives, if a rule says so.
+    pub udp_timeout: Option<Duration>,
     /// Whether this is a query of the proxy's own to a DNS server: finding its way must not need another
     /// one.
     pub is_own_query: bool,
@@ -61,6 +64,7 @@ impl Flow {
             route_domain: None,
             attributes: Attributes::default(),
             rule_set: None,
+            udp_timeout: None,
             is_own_query: false,
         }
     }

@@ -1,4 +1,7 @@
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher as _,
+};
 
 /// A set of an [`IdSets`] table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,14 +78,17 @@ impl IdSets {
 /// Collects the distinct sets of an [`IdSets`] table.
 #[derive(Debug)]
 pub struct IdSetsBuilder {
-    known: HashMap<Box<[u32]>, SetId>,
+    /// Sets by the hash of their ids; where several have the same, by one of the next free numbers.
+    known: HashMap<u64, SetId>,
+    hasher: RandomState,
     ids: Vec<u32>,
     ends: Vec<u32>,
 }
 
 impl Default for IdSetsBuilder {
     fn default() -> Self {
-        Self { known: HashMap::from([(Box::default(), SetId::EMPTY)]), ids: Vec::new(), ends: vec![0] }
+        let (known, hasher) = (HashMap::new(), RandomState::new());
+        Self { known, hasher, ids: Vec::new(), ends: vec![0] }
     }
 }
 
@@ -93,8 +99,15 @@ impl IdSetsBuilder {
     ///
     /// If all sets together hold more than `u32::MAX` ids.
     pub fn intern(&mut self, ids: &[u32]) -> SetId {
-        if let Some(&set) = self.known.get(ids) {
-            return set;
+        if ids.is_empty() {
+            return SetId::EMPTY;
+        }
+        let mut hash = self.hasher.hash_one(ids);
+        while let Some(&set) = self.known.get(&hash) {
+            if self.get(set) == ids {
+                return set;
+            }
+            hash = hash.wrapping_add(1);
         }
         self.ids.extend_from_slice(ids);
         #[expect(clippy::expect_used, reason = "four billion ids are 16 GiB, beyond any bounded input")]
@@ -103,8 +116,14 @@ impl IdSetsBuilder {
             SetId(u32::try_from(self.ends.len()).expect("fewer sets than ids")),
         );
         self.ends.push(end);
-        self.known.insert(ids.into(), set);
+        self.known.insert(hash, set);
         set
+    }
+
+    fn get(&self, set: SetId) -> &[u32] {
+        let end_of = |index: usize| self.ends.get(index).map_or(0, |&end| end as usize);
+        let start = set.index().checked_sub(1).map_or(0, end_of);
+        self.ids.get(start..end_of(set.index())).unwrap_or_default()
     }
 
     /// The finished table.

@@ -193,6 +193,38 @@ impl Dialer {
     }
 }
 
+impl Dialer {
+    /// Connects to a target whose name a rule has had resolved: its addresses take the place of the
+    /// name, also at proxies, which get one after the other.
+    ///
+    /// # Errors
+    ///
+    /// See [`DialError`].
+    pub(crate) async fn dial_resolved(
+        &self,
+        target: &Target,
+        addresses: &[IpAddr],
+        resolver: &Resolver,
+        deadline: Instant,
+    ) -> Result<Dialed, DialError> {
+        if let Kind::Freedom { redirect: None, socket, .. } = &self.0 {
+            let ordered = order_addresses(addresses, addresses, target.port);
+            let stream = connect(&ordered, socket, deadline).await?;
+            return Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() });
+        }
+        let mut failed = DialError::NoAddress;
+        for address in addresses.iter().take(connect::MAX_ADDRESSES) {
+            let target = Target::new(Host::Ip(*address), target.port);
+            match self.dial(&target, &[], resolver, deadline).await {
+                // Another address may be as good as this one is not; another try of a proxy is not.
+                Err(error) if error.is_answer() => failed = error,
+                dialled => return dialled,
+            }
+        }
+        Err(failed)
+    }
+}
+
 /// Where a freedom outbound goes for a target.
 fn redirected<'t>(target: &'t Target, redirect: Option<&'t Redirect>) -> (&'t Host, u16) {
     let host = redirect.and_then(|redirect| redirect.host.as_ref()).unwrap_or(&target.host);
@@ -217,6 +249,15 @@ impl DirectWay<'_> {
         let addresses = Box::pin(self.addresses(target, prefer, resolver, deadline)).await?;
         let stream = connect(&addresses, self.socket, deadline).await?;
         Ok(Dialed { bound: bound(&stream)?, stream: stream.into(), rest: Vec::new() })
+    }
+
+    /// Where a datagram to a target may go whose name a rule has had resolved.
+    pub(crate) fn resolved(&self, target: &Target, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+        let port = self.redirect.and_then(|redirect| redirect.port).unwrap_or(target.port);
+        match self.redirect.and_then(|redirect| redirect.host.as_ref()).and_then(Host::ip) {
+            Some(host) => vec![SocketAddr::new(host, port)],
+            None => order_addresses(addresses, addresses, port),
+        }
     }
 
     /// The addresses that a connection or a datagram to `target` may go to, the best first.

@@ -127,9 +127,12 @@ impl Attempts for Dials<'_, '_> {
     async fn attempt(&self, number: usize) -> Result<Dialed, DialError> {
         let deadline = Instant::now() + self.pace().attempt_timeout;
         let dialer = &self.route.attempt(number).outbound.dialer;
-        let prefer = &self.decision.matched_addresses;
         let resolver = self.snapshot.resolver_for(self.flow);
-        dialer.dial(&self.flow.target, prefer, resolver, deadline).await
+        let Flow { target, addresses, .. } = self.flow;
+        if !addresses.is_empty() {
+            return dialer.dial_resolved(target, addresses, resolver, deadline).await;
+        }
+        dialer.dial(target, &self.decision.matched_addresses, resolver, deadline).await
     }
 
     /// A blackhole that was chosen ends the walk, because it is meant; one that only comes next in a

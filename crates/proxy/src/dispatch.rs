@@ -1,34 +1,31 @@
 //! What becomes of a flow whose client has said where it wants to go: route, dial, relay.
 
+mod actions;
 pub(crate) mod internal;
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc};
 
-use tokio::{
-    task::spawn_blocking,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 use tracing::{Level, debug};
 use waypost_balance::PlanError;
+use waypost_config::model::DnsOutbound;
 use waypost_net::{Flow, Tag};
-use waypost_router::{Decision, Effect, Question, Step};
+use waypost_router::Decision;
 use waypost_wire::DialFailure;
 
+pub(crate) use self::actions::{Undecided, change, decide, enter_addresses, lookup_family};
 use crate::{
     ClientStream, ConnectionGuard, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd, Side, Terms,
     chain::Chain,
     dials::Dials,
     dns_outbound,
+    first_bytes::FirstBytes,
     health::LiveGuard,
-    process::find_process,
     replay::{FirstAnswer, ReplayTerms, first_answer},
     shared::Shared,
-    snapshot::{NoRoute, Route, Snapshot, Why},
+    snapshot::{NoRoute, Route, Why},
     walk::{Attempts as _, Pace, Walk, WalkEnd},
 };
-
-/// How long a rule waits for the addresses of a name.
-const ROUTE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a connection may go through the rules again; more is a circle.
 pub(crate) const MAX_LOOPBACKS: u32 = 8;
@@ -64,38 +61,47 @@ impl Standing {
 /// Decides and dials, until a target has answered or the relay can wait for that.
 pub(crate) async fn establish(
     shared: Shared<'_>,
-    client: ClientStream,
+    mut client: ClientStream,
     mut flow: Flow,
     terms: Arc<Terms>,
 ) -> Option<Standing> {
     let mut rounds = 0;
     let (decision, begin, rule, route) = loop {
-        let decision = decide(shared.snapshot, &mut flow).await;
+        let decided = decide(shared.snapshot, &mut flow, &mut FirstBytes::Stream(&mut client)).await;
         let begin = Instant::now();
-        let rule = shared.snapshot.rule_label(&decision);
-        let failure = match route(shared, &decision, &mut flow).await {
-            Ok(route) => match route.first.outbound.dialer.loopback() {
+        let (rule, found) = match decided {
+            Ok(decision) => {
+                let rule = shared.snapshot.rule_label(&decision);
+                (rule, route(shared, &decision, &mut flow).await.map(|route| (decision, route)))
+            }
+            Err(Undecided { rule, error }) => (rule, Err(error)),
+        };
+        match found {
+            Ok((decision, route)) => match route.first.outbound.dialer.loopback() {
                 None => break (decision, begin, rule, route),
                 Some(inbound) if rounds < MAX_LOOPBACKS => {
                     flow.inbound = Some(inbound.clone());
                     rounds += 1;
-                    continue;
                 }
                 Some(_) => {
                     debug!(target = %flow.target, rule = &*rule, rounds, "loopbacks lead round in a circle");
-                    DialFailure::General
+                    client.answer_failure(DialFailure::General).await;
+                    return None;
                 }
             },
             Err(error) => {
-                debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
-                no_route_failure(&error)
+                Box::pin(turn_away(shared, client, &flow, rule, error)).await;
+                return None;
             }
-        };
-        client.answer_failure(failure).await;
-        return None;
+        }
     };
     if let Some(outbound) = route.first.outbound.dialer.dns().filter(|_| !flow.is_own_query) {
-        Box::pin(dns_outbound::serve(shared, client, &flow, (outbound, &route), rule)).await;
+        let path = Path {
+            outbound: route.first.outbound.tag.clone(),
+            chain: route.first.chain.clone(),
+            attempts: Vec::new(),
+        };
+        Box::pin(dns_outbound::serve(shared, client, &flow, (outbound, path), rule)).await;
         return None;
     }
     let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health(), begin);
@@ -106,60 +112,19 @@ pub(crate) async fn establish(
     }
 }
 
-/// Runs a decision to its end, finding out what it asks for.
-pub(crate) async fn decide<'s>(snapshot: &'s Snapshot, flow: &mut Flow) -> Decision<'s> {
-    let mut step = snapshot.router().route(flow);
-    loop {
-        step = match step {
-            Step::Decided(decision) => return decision,
-            Step::Perform(performing) => {
-                perform(performing.effect(), flow);
-                performing.done(flow)
-            }
-            Step::Ask(pending) => match pending.question().clone() {
-                // A look-up must not wait for another one.
-                Question::Addresses(_) if flow.is_own_query => pending.with_addresses(flow, Vec::new()),
-                Question::Addresses(name) => {
-                    let lookup = snapshot.resolver().resolve(&name, snapshot.family());
-                    let addresses = match timeout(ROUTE_LOOKUP_TIMEOUT, lookup).await {
-                        Ok(Ok(addresses)) => addresses,
-                        Ok(Err(error)) => {
-                            debug!(%name, %error, "look-up for routing failed, IP conditions are false");
-                            Vec::new()
-                        }
-                        Err(_elapsed) => {
-                            debug!(%name, "look-up for routing took too long, IP conditions are false");
-                            Vec::new()
-                        }
-                    };
-                    pending.with_addresses(flow, addresses)
-                }
-                Question::Process => {
-                    let process = match (flow.source, flow.local) {
-                        (Some(source), Some(local)) => {
-                            spawn_blocking(move || find_process(source, local)).await.unwrap_or_default()
-                        }
-                        (_, _) => None,
-                    };
-                    pending.with_process(flow, process)
-                }
-            },
-        };
+/// Ends a connection that goes nowhere: it is answered here, rejected, or there is no way for it.
+async fn turn_away(shared: Shared<'_>, client: ClientStream, flow: &Flow, rule: Arc<str>, error: NoRoute) {
+    if error == NoRoute::HijackedDns && !flow.is_own_query {
+        let hijacked = (&DnsOutbound::default(), Path::default());
+        return dns_outbound::serve(shared, client, flow, hijacked, rule).await;
     }
-}
-
-/// Does what a rule wants before the next one is tried.
-pub(crate) fn perform(effect: &Effect, flow: &mut Flow) {
-    match effect {
-        Effect::Options(options) => {
-            if let Some(host) = &options.host {
-                flow.target.host = host.clone();
-                flow.addresses.clear();
-            }
-            flow.target.port = options.port.unwrap_or(flow.target.port);
-        }
-        Effect::Sniff(_) | Effect::Resolve(_) => {}
+    debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
+    if let NoRoute::Rejected(reject) = error {
+        let rejections = &shared.core.rejections;
+        let method = rejections.method(&rule, reject, Instant::now());
+        return rejections.end(client, method).await;
     }
+    client.answer_failure(no_route_failure(&error)).await;
 }
 
 /// Finds out whom to try. A group that nobody stands in is asked once more before it refuses: one of
@@ -406,6 +371,7 @@ fn no_route_failure(error: &NoRoute) -> DialFailure {
     match error {
         NoRoute::Plan(_) => DialFailure::Unavailable,
         NoRoute::Rejected(_) => DialFailure::NotAllowed,
+        NoRoute::Unresolved { .. } => DialFailure::HostUnreachable,
         NoRoute::HijackedDns | NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
     }
 }

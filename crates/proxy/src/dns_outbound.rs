@@ -17,11 +17,7 @@ use waypost_config::model::{DnsOutbound, OtherQuestions};
 use waypost_dns::{Carrier, Destination, DirectNetwork, Network, Reply, Way, failure, refusal};
 use waypost_net::{Flow, Target};
 
-use crate::{
-    ClientStream, ConnectionInfo, Path, Stream,
-    shared::Shared,
-    snapshot::{Route, Snapshot},
-};
+use crate::{ClientStream, ConnectionInfo, Path, Stream, shared::Shared, snapshot::Snapshot};
 
 /// How long a client may be silent (RFC 7766 §6.2.3 leaves it to the server).
 const IDLE: Duration = Duration::from_secs(60);
@@ -92,15 +88,10 @@ pub(crate) async fn serve(
     shared: Shared<'_>,
     client: ClientStream,
     flow: &Flow,
-    (outbound, route): (&DnsOutbound, &Route<'_>),
+    (outbound, path): (&DnsOutbound, Path),
     rule: Arc<str>,
 ) {
     let info = ConnectionInfo::new(flow, rule);
-    let path = Path {
-        outbound: route.first.outbound.tag.clone(),
-        chain: route.first.chain.clone(),
-        attempts: Vec::new(),
-    };
     let guard = shared.core.connections.insert(info, path);
     let connection = guard.connection();
     let bound = flow.local.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));

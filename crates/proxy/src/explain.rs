@@ -1,20 +1,23 @@
 //! What would become of a connection, and why.
 
-use std::{fmt, net::IpAddr};
+use std::{cell::RefCell, fmt, net::IpAddr};
 
 use rand::Rng;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use waypost_balance::{HashedKey, KeyState, Role, Strategy, Tier};
 use waypost_config::model::Config;
+use waypost_dns::Family;
 use waypost_health::Status;
 use waypost_net::{DomainName, Flow, Tag};
-use waypost_router::{Answer, ConditionTrace, Explanation, Pass, Question, RuleTrace, Verdict};
+use waypost_router::{
+    Action, Answer, ConditionTrace, Effect, Explanation, Pass, Question, RuleTrace, Verdict,
+};
 
 use crate::{
     Proxy, StartError,
     chain::Chain,
-    dispatch::perform,
+    dispatch::{change, enter_addresses, lookup_family},
     pools::View,
     snapshot::rule_label,
     snapshot::{NoRoute, Route, Snapshot, WayOut, Why},
@@ -29,6 +32,8 @@ pub struct Explained {
     pub labels: Vec<String>,
     /// The look-ups that rules asked for.
     pub lookups: Vec<Lookup>,
+    /// What rules did before the next was tried, one after the other.
+    pub performed: Vec<String>,
     /// What the deciding rule is called; `None` if no rule matched.
     pub rule: Option<String>,
     /// The group that was asked.
@@ -122,13 +127,14 @@ pub fn explain(
     mut resolve: impl FnMut(&DomainName) -> Result<Vec<IpAddr>, String>,
     rng: &mut impl Rng,
 ) -> Explained {
-    let mut lookups = Vec::new();
+    let resolve = RefCell::new(&mut resolve);
+    let (mut lookups, mut performed, mut unresolved) = (Vec::new(), Vec::new(), None);
     let mut flow = flow.clone();
     let (decision, explanation) = snapshot.router().explain(
         &flow.clone(),
         |question| match question {
             Question::Addresses(name) => {
-                let result = resolve(name);
+                let result = (resolve.borrow_mut())(name);
                 let addresses = result.clone().unwrap_or_default();
                 lookups.push(Lookup { name: name.clone(), result });
                 Answer::Addresses(addresses)
@@ -136,13 +142,21 @@ pub fn explain(
             Question::Process => Answer::Process(None),
         },
         |effect, changed| {
-            perform(effect, changed);
+            let done = perform(effect, changed, &mut **resolve.borrow_mut());
+            performed.push(done.unwrap_or_else(|error| {
+                let text = error.to_string();
+                unresolved.get_or_insert(error);
+                text
+            }));
             flow = changed.clone();
         },
     );
+    if let Some(Action::Go { options, .. }) = decision.rule.map(waypost_router::Rule::action) {
+        change(options, &mut flow);
+    }
     flow.rule_set = snapshot.router().rule_set(&decision, &flow).map(Into::into);
     let view = snapshot.pools().first_view(tokio::time::Instant::now().into_std());
-    let way = snapshot.way_out(&decision);
+    let way = unresolved.map_or_else(|| snapshot.way_out(&decision), Err);
     let routed = way.clone().and_then(|way| snapshot.route_in(&view, way, &flow, &|_| 0, rng));
     let group = way.ok().and_then(|way| group_choice(snapshot, way.0, &flow, &view, routed.as_ref().ok()));
     let outbounds = routed.map(|route| {
@@ -158,10 +172,38 @@ pub fn explain(
         explanation,
         labels: snapshot.router().rules().iter().map(rule_label).collect(),
         lookups,
+        performed,
         rule: decision.rule.map(rule_label),
         group,
         outbounds,
         matched_addresses: decision.matched_addresses,
+    }
+}
+
+/// Does what a rule wants before the next is tried, as far as that can be done without a client.
+fn perform(
+    effect: &Effect,
+    flow: &mut Flow,
+    resolve: &mut impl FnMut(&DomainName) -> Result<Vec<IpAddr>, String>,
+) -> Result<String, NoRoute> {
+    match effect {
+        Effect::Options(options) => {
+            change(options, flow);
+            Ok(format!("it goes to {} from here", flow.target))
+        }
+        Effect::Sniff(_) => Ok("the first bytes of a client would be looked at".to_owned()),
+        Effect::Resolve(wanted) => {
+            let Some(name) = flow.target.host.domain().cloned() else {
+                return Ok("the target is an address already".to_owned());
+            };
+            let family = lookup_family(wanted).unwrap_or(Family::Any);
+            let found = resolve(&name).map(|found| {
+                found.into_iter().filter(|address| family.contains(*address)).collect::<Vec<_>>()
+            });
+            enter_addresses(wanted, &name, found, flow)?;
+            let addresses: Vec<String> = flow.addresses.iter().map(ToString::to_string).collect();
+            Ok(format!("{name} is {}", addresses.join(", ")))
+        }
     }
 }
 
@@ -201,7 +243,7 @@ pub fn outbound_label(tag: Option<&Tag>) -> &str {
 
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lookups = self.lookups.iter();
+        let (mut lookups, mut performed) = (self.lookups.iter(), self.performed.iter());
         let mut pass = Pass::First;
         for rule in &self.explanation.rules {
             if rule.pass != pass {
@@ -216,6 +258,11 @@ impl fmt::Display for Explained {
                 }
             }
             self.write_rule(f, rule)?;
+            if rule.goes_on
+                && let Some(done) = performed.next()
+            {
+                writeln!(f, "    > {done}")?;
+            }
         }
         match &self.rule {
             Some(rule) => writeln!(f, "decided by {rule}")?,
@@ -300,6 +347,7 @@ impl Explained {
         json!({
             "network": flow.network.as_str(), "target": flow.target.to_string(),
             "rules": rules.collect::<Vec<_>>(), "lookups": lookups.collect::<Vec<_>>(), "rule": self.rule,
+            "performed": self.performed,
             "group": self.group.as_ref().map(GroupChoice::to_json), "outbounds": outbounds,
             "refused": self.outbounds.as_ref().err().map(ToString::to_string),
             "dialledFirst": self.matched_addresses,

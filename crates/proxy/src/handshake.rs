@@ -252,6 +252,13 @@ impl ClientStream {
         }
     }
 
+    /// Closes without a word.
+    pub(crate) fn close_silently(self) {
+        if !matches!(self.voice, Voice::Inside(_)) {
+            self.stream.reset_on_close();
+        }
+    }
+
     /// Ends the connection as a blackhole does; takes up to a second. With `http_response` the client
     /// is let through and finds an HTTP 403 behind; without, it is told that a rule forbids it.
     pub async fn answer_blackhole(self, http_response: bool) {

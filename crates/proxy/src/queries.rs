@@ -13,6 +13,7 @@ use waypost_net::{Flow, Host, Tag, Target};
 use crate::{
     Terms,
     dispatch::{decide, internal, route},
+    first_bytes::FirstBytes,
     shared::{Core, Shared},
     snapshot::Snapshot,
 };
@@ -54,7 +55,9 @@ impl QueryNetwork {
         let core = self.core()?;
         let snapshot = core.snapshot.load_full();
         let mut flow = query_flow(to, tag);
-        let decision = decide(&snapshot, &mut flow).await;
+        let Ok(decision) = decide(&snapshot, &mut flow, &mut FirstBytes::Nowhere).await else {
+            return Ok(None);
+        };
         let shared = Shared { core: &core, snapshot: &snapshot };
         let is_direct = match route(shared, &decision, &mut flow).await {
             // Of several outbounds another may have to step in, which datagrams do not show.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ConnectionLimit, Connections, cache::Cache, health::Health, snapshot::Snapshot, udp::Udp};
+use crate::{
+    ConnectionLimit, Connections, cache::Cache, health::Health, rejections::Rejections, snapshot::Snapshot,
+    udp::Udp,
+};
 
 /// What a running proxy is, but for its listeners.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(crate) struct Core {
     pub(crate) udp: Udp,
     /// What is kept for the next start.
     pub(crate) cache: Cache,
+    pub(crate) rejections: Rejections,
     /// Cancelled when nothing new is to begin.
     pub(crate) stopping: CancellationToken,
 }

@@ -7,7 +7,7 @@ use waypost_balance::{Attempt, Context, Group, GroupId, HashedKey, PlanError, Re
 use waypost_config::model::DialPace;
 use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
-use waypost_net::{Flow, Tag};
+use waypost_net::{DomainName, Flow, Tag};
 use waypost_router::{Decision, Reject, Router, Rule, Way};
 
 use crate::{
@@ -157,6 +157,14 @@ pub enum NoRoute {
         /// The tag.
         tag: Tag,
     },
+    /// A rule wants the name of the target resolved, and that has no addresses.
+    #[error("`{name}` cannot be resolved: {reason}")]
+    Unresolved {
+        /// The name.
+        name: DomainName,
+        /// Why not.
+        reason: Box<str>,
+    },
     /// The rule rejects it.
     #[error("rejected by the rule")]
     Rejected(Reject),
@@ -270,8 +278,12 @@ impl Snapshot {
 
     /// What the rule of a decision is called in logs.
     pub(crate) fn rule_label(&self, decision: &Decision<'_>) -> Arc<str> {
-        let label = decision.rule.and_then(|rule| self.labels.get(rule.index()));
-        label.unwrap_or(&self.no_rule).clone()
+        decision.rule.map_or_else(|| self.no_rule.clone(), |rule| self.label(rule))
+    }
+
+    /// What a rule is called in logs.
+    pub(crate) fn label(&self, rule: &Rule) -> Arc<str> {
+        self.labels.get(rule.index()).unwrap_or(&self.no_rule).clone()
     }
 
     /// Where a decision leads, and why.
@@ -366,10 +378,14 @@ impl Snapshot {
     }
 }
 
-/// What a rule is called in logs: its tag, or its number and line.
+/// What a rule is called in logs: its tag, or its number and line, with the file if
+/// there are several.
 pub(crate) fn rule_label(rule: &Rule) -> String {
     match rule.tag() {
         Some(tag) => tag.to_string(),
-        None => format!("rule {} (line {})", rule.index() + 1, rule.line()),
+        None => {
+            let file = rule.file().map(|file| format!(" of {file}")).unwrap_or_default();
+            format!("rule {} (line {}{file})", rule.index() + 1, rule.line())
+        }
     }
 }

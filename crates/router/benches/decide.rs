@@ -159,7 +159,13 @@ fn site_router(file: &GeositeFile, codes: &[&str]) -> Router {
 }
 
 fn rule<'a>(tag: &str, conditions: Conditions<'a>) -> RuleSpec<'a> {
-    RuleSpec { tag: None, line: 0, action: Way::Outbound(Tag::from(tag)).into(), matcher: conditions.into() }
+    RuleSpec {
+        tag: None,
+        line: 0,
+        file: None,
+        action: Way::Outbound(Tag::from(tag)).into(),
+        matcher: conditions.into(),
+    }
 }
 
 fn distinct_keys(file: &GeositeFile) -> usize {

@@ -7,8 +7,8 @@ use waypost_geosite::go_regexp;
 use waypost_net::{DomainError, Tag};
 
 use crate::{
-    AttributeCondition, AttributeTest, Conditions, DomainList, IpList, Logical, Matcher, ProcessPattern,
-    Router, RouterSpec, Rule, RuleSetSpec, RuleSpec, UserPattern,
+    AttributeCondition, AttributeTest, Conditions, DomainList, EntryKind, IpList, Logical, Matcher,
+    ProcessPattern, Router, RouterSpec, Rule, RuleSetSpec, RuleSpec, UserPattern,
     bits::{Bits, words_for},
     collect::{Collector, End, Indexes, Owner, Present},
     condition::{AttributeRule, FlowCondition, ProcessTest, UserTest, ValueTest},
@@ -93,6 +93,9 @@ impl Router {
         let uses = Uses::of(&rules, &rule_sets);
         let tags = rule_sets.iter().map(|set| set.tag.clone()).collect();
         let mut builder = Builder { uses: &uses, tags, collector: Collector::default() };
+        let of_sets = rule_sets.iter().flat_map(|set| &set.rules);
+        let matchers = rules.iter().map(|rule| &rule.matcher).chain(of_sets);
+        builder.collector.reserve_names(matchers.map(n_names).sum());
         let sets =
             rule_sets.into_iter().enumerate().map(|(index, set)| builder.rule_set(index, set)).collect();
         let rules: Box<[Rule]> =
@@ -112,6 +115,18 @@ impl Router {
         let Indexes { domain, ip, source, local } = builder.collector.finish(words, &present)?;
         let (no_rule, every_rule) = (vec![0; words].into(), vec![u64::MAX; words].into());
         Ok(Self { strategy, naming, rules, sets, domain, ip, source, local, either, no_rule, every_rule })
+    }
+}
+
+/// How many names there are in the lists of a matcher.
+fn n_names(matcher: &Matcher<'_>) -> usize {
+    let is_name = |kind: EntryKind| matches!(kind, EntryKind::Full | EntryKind::Suffix | EntryKind::Below);
+    match matcher {
+        Matcher::Logical(logical) => logical.matchers.iter().map(n_names).sum(),
+        Matcher::One(conditions) => {
+            let lists = conditions.domain.iter().flatten();
+            lists.map(|list| list.entries.iter().filter(|(kind, _)| is_name(*kind)).count()).sum()
+        }
     }
 }
 
@@ -250,14 +265,14 @@ impl<'a> Builder<'_, 'a> {
     }
 
     fn rule(&mut self, index: usize, spec: RuleSpec<'a>) -> Rule {
-        let RuleSpec { tag, line, action, matcher } = spec;
+        let RuleSpec { tag, line, file, action, matcher } = spec;
         let mut place = Place { set: None, rule: index, part: 0 };
         let conditions = match matcher {
             Matcher::One(conditions) if self.uses.plain.get(index).copied().unwrap_or(false) => conditions,
             matcher @ (Matcher::One(_) | Matcher::Logical(_)) => {
                 let context = NodeContext { plain_rules: &[], label: None, as_source: false };
                 let tree = Some(Box::new(self.node(matcher, &mut place, context)));
-                return Rule { tree, ..Rule::empty(index, tag, line, action) };
+                return Rule { file, tree, ..Rule::empty(index, tag, line, action) };
             }
         };
         let mut conditions = *conditions;
@@ -291,6 +306,7 @@ impl<'a> Builder<'_, 'a> {
             on,
             only_lists,
             lists,
+            file,
             ..Rule::empty(index, tag, line, action)
         }
     }

@@ -64,6 +64,11 @@ pub(crate) struct Owner<'o> {
 }
 
 impl<'a> Collector<'a> {
+    /// Makes room for so many names.
+    pub(crate) fn reserve_names(&mut self, additional: usize) {
+        self.domain.reserve(additional);
+    }
+
     /// The numbers of a new part: for its lists, for those that are inverse, and for those of the
     /// target's addresses when they are compared with the client's.
     pub(crate) fn new_leaves(&mut self) -> [Leaf; 3] {

@@ -21,6 +21,7 @@
 //! let rule = RuleSpec {
 //!     tag: None,
 //!     line: 3,
+//!     file: None,
 //!     action: Way::Outbound(Tag::from("direct")).into(),
 //!     matcher: Conditions {
 //!         domain: Some(vec![DomainList {

@@ -1,5 +1,7 @@
 //! A compiled rule.
 
+use std::sync::Arc;
+
 use waypost_net::Tag;
 
 use crate::{
@@ -14,6 +16,7 @@ pub struct Rule {
     pub(crate) index: usize,
     pub(crate) tag: Option<Tag>,
     pub(crate) line: usize,
+    pub(crate) file: Option<Arc<str>>,
     pub(crate) action: Action,
     /// What has to hold, if it is more than the fields below can say; they are empty then.
     pub(crate) tree: Option<Box<Node>>,
@@ -55,6 +58,7 @@ impl Rule {
             index,
             tag,
             line,
+            file: None,
             action,
             tree: None,
             conditions: Box::default(),
@@ -82,6 +86,12 @@ impl Rule {
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// The name of that file, where there are several.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// What is done with a connection that it matches.

@@ -1,6 +1,6 @@
 //! What a router is made from.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use ipnet::IpNet;
 use waypost_geosite::EntryKind;
@@ -50,6 +50,8 @@ pub struct RuleSpec<'a> {
     pub tag: Option<Tag>,
     /// The line of the file that the rule begins in; 0 where there is none.
     pub line: usize,
+    /// The name of that file, where there are several.
+    pub file: Option<Arc<str>>,
     /// What is done with a connection that it matches.
     pub action: Action,
     /// What has to hold.

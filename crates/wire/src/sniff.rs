@@ -1,10 +1,14 @@
 //! Tells by the first bytes of a connection what is spoken in it, and with whom.
 
 mod bittorrent;
+mod datagram;
+mod dns;
 mod http;
 mod tls;
 
 use waypost_net::{Attributes, Host};
+
+pub use self::datagram::sniff_datagram;
 
 use crate::client_hello::HANDSHAKE_RECORD;
 
@@ -26,7 +30,7 @@ pub enum Sniff {
 /// A recognised protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sniffed {
-    /// The label as V2Ray has it: `http1`, `tls` or `bittorrent`.
+    /// The label as V2Ray has it: `http1`, `tls` or `bittorrent`; or as sing-box has it, `dns` and so on.
     pub protocol: &'static str,
     /// Whom the client talks to, by the `Host` header or by the server name of TLS, if that is valid.
     pub host: Option<Host>,
@@ -83,6 +87,20 @@ pub fn sniff_so_far(bytes: &[u8]) -> Option<Sniffed> {
         Sniff::Unknown => None,
     }
 }
+
+/// Says what `bytes` begin, as [`sniff`] does, and knows DNS (RFC 7766) and SSH (RFC 4253 §4.2)
+/// besides, by the labels `dns` and `ssh`.
+#[must_use]
+pub fn sniff_widely(bytes: &[u8]) -> Sniff {
+    match bytes.first() {
+        Some(0 | 1) => dns::sniff_stream(bytes),
+        Some(b'S') if bytes.starts_with(SSH) => Sniff::Found(Sniffed::new("ssh", None)),
+        Some(b'S') if SSH.starts_with(bytes) => Sniff::NeedMore,
+        Some(_) | None => sniff(bytes),
+    }
+}
+
+const SSH: &[u8] = b"SSH-";
 
 /// No two of the protocols begin with the same byte.
 fn detect(bytes: &[u8]) -> Sniff {

@@ -138,6 +138,13 @@ pub struct DnsOutbound {
     pub other_questions: OtherQuestions,
 }
 
+impl DnsOutbound {
+    /// Whether its settings say nothing.
+    pub(crate) fn is_plain(&self) -> bool {
+        *self == Self { host: None, port: None, network: None, other_questions: OtherQuestions::default() }
+    }
+}
+
 /// What becomes of questions that are not for addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OtherQuestions {

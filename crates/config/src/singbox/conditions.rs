@@ -184,6 +184,12 @@ fn noted<T>(found: Option<Vec<T>>, given: &mut bool) -> Vec<T> {
 
 fn read_name(text: Spanned<&str>, name: &str, report: &mut Report<'_>) -> Option<Box<str>> {
     match DomainName::new(name) {
+        Ok(_) if name.starts_with('.') => {
+            report
+                .warning(text.span, format!("{} never matches, no name begins with a dot", quote(text.value)))
+                .help("in `domain_suffix` one dot stands for any name below");
+            Some(name.to_ascii_lowercase().into())
+        }
         Ok(name) => Some(name.as_str().into()),
         Err(error) => {
             report.error(text.span, format!("not a domain name: {}", quote(text.value)));

@@ -135,15 +135,17 @@ pub(super) static RULE: KeyTable = KeyTable {
 
 /// Reads a rule; `None` if it has an error.
 pub(super) fn read(value: &Value, names: &mut Names, report: &mut Report<'_>) -> Option<Rule> {
+    let before = report.n_errors();
     let rule = Object::read(value, "rules[]", &RULE, report)?;
-    let matcher = read_matcher(&rule, 0, names, report);
+    let matcher = read_matcher(&rule, (0, before), names, report);
     let action = action::read(&rule, names, report);
     Some(Rule { tag: None, action: action?, matcher: matcher?, span: rule.span })
 }
 
+/// `n_errors` is how many errors there were before the rule.
 fn read_matcher(
     rule: &Object<'_>,
-    depth: usize,
+    (depth, n_errors): (usize, usize),
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<Matcher> {
@@ -162,10 +164,12 @@ fn read_matcher(
                 .help("add `\"type\": \"logical\"`, or remove it");
         }
     }
-    let n_errors = report.n_errors();
     let conditions = conditions::read(rule, names, report);
     let has_action = depth == 0 && rule.has("action");
-    if conditions::is_empty(&conditions) && !has_action && report.n_errors() == n_errors {
+    if report.n_errors() > n_errors {
+        return None;
+    }
+    if conditions::is_empty(&conditions) && !has_action {
         let brace = Span { start: rule.span.start, end: rule.span.start + 1 };
         report
             .error(brace, "this rule has no condition; that is an error and not a rule for everything")
@@ -203,9 +207,10 @@ fn read_logical(
     let n_errors = report.n_errors();
     let mut matchers = Vec::new();
     for value in rule.items("rules", report) {
+        let before = report.n_errors();
         let Some(inner) = Object::read(value, "rules[]", &RULE, report) else { continue };
         action::refuse(&inner, report);
-        matchers.extend(read_matcher(&inner, depth + 1, names, report));
+        matchers.extend(read_matcher(&inner, (depth + 1, before), names, report));
     }
     if matchers.is_empty() && report.n_errors() == n_errors {
         let brace = Span { start: rule.span.start, end: rule.span.start + 1 };

@@ -10,6 +10,7 @@ mod rule_set;
 mod several;
 mod sniffing;
 mod vectors;
+mod write;
 
 use waypost_config::{Options, Outcome, Source, Style, parse, render};
 

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::MAX_NAME_BYTES;
+
 /// How a domain name of a set is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DomainMatch {
@@ -65,26 +67,21 @@ impl Domains {
             return Err(NotADomain);
         }
         let reversed = std::str::from_utf8(reversed).map_err(|_| NotADomain)?;
-        self.text.extend(reversed.chars().rev());
+        if reversed.is_ascii() {
+            let mut name = [0; MAX_NAME_BYTES];
+            let name = name.get_mut(..reversed.len()).ok_or(NotADomain)?;
+            name.iter_mut().zip(reversed.bytes().rev()).for_each(|(to, byte)| *to = byte);
+            self.text.push_str(std::str::from_utf8(name).map_err(|_| NotADomain)?);
+        } else {
+            self.text.extend(reversed.chars().rev());
+        }
         self.end(how);
         Ok(())
     }
 
     /// The names in the order in which they were added.
-    pub fn iter(&self) -> impl Iterator<Item = (DomainMatch, &str)> {
-        let mut rest = self.text.as_str();
-        std::iter::from_fn(move || {
-            let at = rest.bytes().position(|byte| byte < b' ')?;
-            let (name, marked) = rest.split_at_checked(at)?;
-            let (mark, after) = marked.split_at_checked(1)?;
-            rest = after;
-            let how = match mark {
-                "\u{1}" => DomainMatch::Full,
-                "\u{2}" => DomainMatch::Suffix,
-                _ => DomainMatch::Below,
-            };
-            Some((how, name))
-        })
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (DomainMatch, &str)> {
+        Iter { rest: &self.text, left: self.count }
     }
 
     /// How many there are.
@@ -115,6 +112,34 @@ impl Domains {
         self.count += 1;
     }
 }
+
+struct Iter<'a> {
+    rest: &'a str,
+    left: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (DomainMatch, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.rest.bytes().position(|byte| byte < b' ')?;
+        let (name, marked) = self.rest.split_at_checked(at)?;
+        let (mark, after) = marked.split_at_checked(1)?;
+        (self.rest, self.left) = (after, self.left.saturating_sub(1));
+        let how = match mark {
+            "\u{1}" => DomainMatch::Full,
+            "\u{2}" => DomainMatch::Suffix,
+            _ => DomainMatch::Below,
+        };
+        Some((how, name))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
 
 impl fmt::Debug for Domains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,8 +16,8 @@ const WORD_BITS: usize = 64;
 /// A trie whose form has been checked; its memory is used again for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
-    words: Vec<u8>,
-    leaves: Vec<u8>,
+    bitmap: Vec<u64>,
+    leaves: Vec<u64>,
     labels: Vec<u8>,
     /// Where the labels of each node begin, and behind the last one where they end.
     first: Vec<u32>,
@@ -58,7 +58,7 @@ impl Trie {
             return Err(Input::wrong_at(start, problem));
         }
         read_words(input, &mut self.leaves, "the leaves of a tree")?;
-        read_words(input, &mut self.words, "the bitmap of a tree")?;
+        read_words(input, &mut self.bitmap, "the bitmap of a tree")?;
         let count = count(input, MAX_TRIE_NODES - 1, "the labels of a tree")?;
         self.labels.clear();
         input.append(count, &mut self.labels, "the labels of a tree")?;
@@ -72,22 +72,27 @@ impl Trie {
         self.first.clear();
         self.first.reserve(n_nodes + 1);
         self.first.push(0);
-        let mut labels = 0_usize;
-        if self.words.len() / 8 != (n_labels + n_nodes).div_ceil(WORD_BITS) {
+        if self.bitmap.len() != (n_labels + n_nodes).div_ceil(WORD_BITS) {
             return Err("its bitmap has another number of labels");
         }
-        for bit in 0..n_labels + n_nodes {
-            if is_set(&self.words, bit) {
+        for (index, &word) in self.bitmap.iter().enumerate() {
+            let mut ones = word;
+            while ones != 0 {
+                let bit = index * WORD_BITS + ones.trailing_zeros() as usize;
+                // The nodes that end before this one have a 1 each, everything else is a label.
+                let labels = bit.saturating_sub(self.first.len() - 1);
                 self.first.push(u32::try_from(labels).map_err(|_| "it is too large")?);
                 let next = self.first.len() - 1;
+                if next > n_nodes || labels > n_labels {
+                    return Err("its bitmap has another number of labels");
+                }
                 if next < n_nodes && next > labels {
                     return Err("a node has no parent");
                 }
-            } else {
-                labels += 1;
+                ones &= ones - 1;
             }
         }
-        if labels != n_labels || !is_clear_from(&self.words, n_labels + n_nodes) {
+        if self.first.len() != n_nodes + 1 || self.first.last().is_none_or(|&end| end as usize != n_labels) {
             return Err("its bitmap has another number of labels");
         }
         Ok(())
@@ -95,23 +100,25 @@ impl Trie {
 
     fn check(&self) -> Result<(), &'static str> {
         let n_nodes = self.labels.len() + 1;
-        if self.leaves.len() / 8 != n_nodes.div_ceil(WORD_BITS) || !is_clear_from(&self.leaves, n_nodes) {
+        if self.leaves.len() != n_nodes.div_ceil(WORD_BITS) || !is_clear_from(&self.leaves, n_nodes) {
             return Err("it has another number of leaves");
         }
         if is_set(&self.leaves, 0) {
             return Err("it has the empty name");
         }
-        for node in 0..n_nodes {
-            let labels = self.labels_of(node);
-            let (start, end) = (labels.start as usize, labels.end as usize);
-            if start == end && !is_set(&self.leaves, node) {
+        for (node, ends) in self.first.windows(2).enumerate() {
+            let labels = self.labels.get(ends[0] as usize..ends[1] as usize).unwrap_or_default();
+            if labels.is_empty() && !is_set(&self.leaves, node) {
                 return Err("a branch ends without a name");
             }
-            if self.labels[start..end].windows(2).any(|pair| pair[0] >= pair[1]) {
+            if labels.windows(2).any(|pair| pair[0] >= pair[1]) {
                 return Err("its labels are not in order");
             }
-            for (label, &byte) in (start..end).zip(&self.labels[start..end]) {
-                if matches!(byte, ROOT_LABEL | ANY_LABEL) && !self.labels_of(label + 1).is_empty() {
+            // The labels that end names are below all that names have.
+            let ends_names = |byte: &&u8| matches!(**byte, ROOT_LABEL | ANY_LABEL);
+            for (label, _) in labels.iter().take_while(|byte| **byte <= ANY_LABEL).enumerate() {
+                let is_end = labels.get(label).as_ref().is_some_and(ends_names);
+                if is_end && !self.labels_of(ends[0] as usize + label + 1).is_empty() {
                     return Err("a name goes on behind its end");
                 }
             }
@@ -174,20 +181,25 @@ impl Trie {
     /// Gives back memory beyond what most sets need.
     pub(super) fn trim(&mut self) {
         const KEEP_BYTES: usize = 256 << 10;
-        for bytes in [&mut self.words, &mut self.leaves, &mut self.labels] {
-            bytes.clear();
-            bytes.shrink_to(KEEP_BYTES);
+        for words in [&mut self.bitmap, &mut self.leaves] {
+            words.clear();
+            words.shrink_to(KEEP_BYTES / 8);
         }
+        self.labels.clear();
+        self.labels.shrink_to(KEEP_BYTES);
         self.first.clear();
         self.first.shrink_to(KEEP_BYTES / 4);
     }
 }
 
-/// Reads a counted list of big-endian words.
-fn read_words(input: &mut Input<'_>, out: &mut Vec<u8>, expected: &'static str) -> Result<(), SrsError> {
+/// Reads a counted list of big-endian words. Memory grows only by what is there.
+fn read_words(input: &mut Input<'_>, out: &mut Vec<u64>, expected: &'static str) -> Result<(), SrsError> {
     let words = count(input, 2 * MAX_TRIE_NODES / WORD_BITS, expected)?;
     out.clear();
-    input.append(8 * words, out, expected)
+    for _ in 0..words {
+        out.push(u64::from_be_bytes(input.array(expected)?));
+    }
+    Ok(())
 }
 
 /// Reads a count that may not be larger than `limit`.
@@ -200,12 +212,11 @@ pub(super) fn count(input: &mut Input<'_>, limit: usize, what: &'static str) -> 
     }
 }
 
-/// Words are stored from their highest byte on, and their bits are counted from the lowest.
-fn is_set(words: &[u8], bit: usize) -> bool {
-    let byte = bit / WORD_BITS * 8 + (7 - bit % WORD_BITS / 8);
-    words.get(byte).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
+fn is_set(words: &[u64], bit: usize) -> bool {
+    words.get(bit / WORD_BITS).is_some_and(|word| word >> (bit % WORD_BITS) & 1 == 1)
 }
 
-fn is_clear_from(words: &[u8], bit: usize) -> bool {
-    (bit..words.len() * 8).all(|bit| !is_set(words, bit))
+/// Whether no bit from `bit`, which is in the last word or behind it, is set.
+fn is_clear_from(words: &[u64], bit: usize) -> bool {
+    words.get(bit / WORD_BITS).is_none_or(|word| word >> (bit % WORD_BITS) == 0)
 }

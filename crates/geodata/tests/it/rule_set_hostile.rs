@@ -167,7 +167,7 @@ fn wrong_trees() -> Vec<(&'static str, Vec<u8>)> {
         let mut leaves = vec![0_u64; (length + 1).div_ceil(64)];
         leaves[length / 64] |= 1 << (length % 64);
         let (mut rules, count) = (vec![1, 0, 2, 0], |n: usize, out: &mut Vec<u8>| {
-            out.extend([(n & 0x7f) as u8 | 0x80, (n >> 7) as u8]);
+            out.extend([u8::try_from(n & 0x7f).unwrap() | 0x80, u8::try_from(n >> 7).unwrap()]);
         });
         for words in [&leaves, &bitmap] {
             count(words.len(), &mut rules);

@@ -137,6 +137,7 @@ mod tests {
         let rule = RuleSpec {
             tag: None,
             line: 1,
+            file: None,
             action: Way::Outbound(Tag::from("out")).into(),
             matcher: Conditions { rule_sets: Some(named), either: true, ..Conditions::default() }.into(),
         };

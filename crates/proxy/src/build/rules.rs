@@ -1,6 +1,6 @@
 //! Rules of the configuration → specifications of the router.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use ipnet::IpNet;
 use waypost_config::{
@@ -31,6 +31,7 @@ pub(super) fn router(
     let rules = config.routing.rules.iter().map(|rule| Written {
         tag: rule.tag.clone(),
         line: source.position(rule.span.start).line,
+        file: source.has_several_files().then(|| source.file_of(rule.span.start).into()),
         span: rule.span,
         action: action::action(&rule.action),
         matcher: &rule.matcher,
@@ -47,6 +48,7 @@ pub(super) fn router(
 pub(super) struct Written<'a> {
     pub(super) tag: Option<Tag>,
     pub(super) line: usize,
+    pub(super) file: Option<Arc<str>>,
     pub(super) span: Span,
     pub(super) action: Action,
     pub(super) matcher: &'a model::Matcher,
@@ -73,11 +75,11 @@ pub(super) fn compile<'a>(
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Router> {
     let (mut places, mut specs, mut set_specs) = (Vec::new(), Vec::new(), Vec::new());
-    for Written { tag, line, span, action, matcher } in rules {
+    for Written { tag, line, file, span, action, matcher } in rules {
         let mut lowering = Lowering { files, sets, problems, places: Vec::new() };
         let matcher = lowering.matcher(matcher);
         places.push((None, span, lowering.places));
-        specs.push(RuleSpec { tag, line, action, matcher });
+        specs.push(RuleSpec { tag, line, file, action, matcher });
     }
     for (index, NamedSet { tag, span, set }) in sets.iter().enumerate() {
         places.push((Some(index), *span, Vec::new()));

@@ -59,6 +59,7 @@ fn excluded(
     let rules = conditions.iter().map(|matcher| Written {
         tag: None,
         line: 0,
+        file: None,
         span,
         action: Way::Outbound(Tag::from("excluded")).into(),
         matcher,

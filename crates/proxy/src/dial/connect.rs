@@ -20,7 +20,7 @@ use crate::socket;
 /// When the next address is tried beside the one that has not answered (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A name with more addresses is served by any of them, or by none.
-const MAX_ADDRESSES: usize = 8;
+pub(super) const MAX_ADDRESSES: usize = 8;
 
 /// The order to try addresses in: those in `prefer` as they come, then the others with the families
 /// taking turns, the first one's first. Nothing twice, and not more than eight.

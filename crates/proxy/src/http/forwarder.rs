@@ -24,6 +24,7 @@ use crate::{
     Ends, HandshakeSettings, Stream,
     chain::Chain,
     dispatch::{decide, internal::InternalError},
+    first_bytes::FirstBytes,
     inbound::Inbound,
     shared::{Core, Shared},
 };
@@ -133,7 +134,9 @@ impl<'a> Forwarder<'a> {
     /// Decides by the rules of this moment, and sends.
     async fn send(&self, flow: Flow, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
         let snapshot = self.core.snapshot.load_full();
-        let rule = decide(&snapshot, &mut flow.clone()).await.rule.map(waypost_router::Rule::index);
+        let decided = decide(&snapshot, &mut flow.clone(), &mut FirstBytes::Nowhere).await;
+        // Whoever dials meets the same failure, and tells it.
+        let rule = decided.ok().and_then(|decision| decision.rule).map(waypost_router::Rule::index);
         let way =
             Way { target: flow.target.clone(), user: flow.user.clone(), snapshot: snapshot.clone(), rule };
         let shared = Shared { core: &self.core, snapshot: &snapshot };

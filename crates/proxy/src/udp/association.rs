@@ -188,6 +188,10 @@ impl Association {
                 if let (Some(to), Some(way)) = (opened.to, self.ways.get_mut(way)) {
                     way.by_source.insert(to, id);
                 }
+                if let Some(limit) = opened.idle {
+                    self.sessions.set_idle_limit(id, limit);
+                    self.wake_at(now + limit);
+                }
                 let Some(session) = self.sessions.get(id) else { return };
                 State::Open(Box::new(Standing::new(*opened, way, &session.target, is_socks)))
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use waypost_config::model::DnsOutbound;
 use waypost_dns::Carrier;
 use waypost_net::Flow;
 
@@ -16,6 +17,12 @@ impl Answering {
     pub(super) fn at(shared: Shared<'_>, outbound: &Outbound, flow: &Flow) -> Option<Self> {
         let dns = outbound.dialer.dns()?;
         Some(Self(Arc::new(dns_outbound::Answering::new(shared.snapshot, dns, flow))))
+    }
+
+    /// What answers where a rule wants questions answered here.
+    pub(super) fn hijacked(shared: Shared<'_>, flow: &Flow) -> Self {
+        let outbound = DnsOutbound::default();
+        Self(Arc::new(dns_outbound::Answering::new(shared.snapshot, &outbound, flow)))
     }
 
     /// The answer to a datagram; `None` if it gets none.

@@ -18,14 +18,15 @@ use super::{
     dns::Answering,
 };
 use crate::{
-    ConnectionGuard, ConnectionInfo, DialError,
+    ConnectionGuard, ConnectionInfo, DialError, Path,
     chain::Chain,
     dial::DatagramWay,
     dials::Dials,
-    dispatch::{MAX_LOOPBACKS, Remark, Tried, decide, path, route},
+    dispatch::{MAX_LOOPBACKS, Remark, Tried, Undecided, decide, path, route},
+    first_bytes::FirstBytes,
     health::LiveGuard,
     shared::{Core, Shared},
-    snapshot::Snapshot,
+    snapshot::{NoRoute, Snapshot},
     walk::{Attempts, Ending, Pace, Patience, Walk, WalkEnd},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Order {
     /// Where the datagrams come from.
     pub(super) source: Option<SocketAddr>,
     pub(super) target: Target,
+    /// What the client has sent.
+    pub(super) first: Box<[u8]>,
     /// The entry of a session that leaves its member.
     pub(super) standing: Option<ConnectionGuard>,
 }
@@ -51,6 +54,10 @@ pub(super) struct Opened {
     pub(super) to: Option<SocketAddr>,
     /// The member and how the group probes it, if a group chose it.
     pub(super) member: Option<(MemberId, Option<CheckId>)>,
+    /// What a proxy server is told to send to.
+    pub(super) target: Target,
+    /// How long the session may be idle, if a rule says so.
+    pub(super) idle: Option<Duration>,
     pub(super) guard: ConnectionGuard,
     pub(super) live: LiveGuard,
     pub(super) remark: Option<Box<Remark>>,
@@ -61,7 +68,8 @@ pub(super) struct Opened {
 pub(super) struct Answered {
     pub(super) answering: Answering,
     pub(super) guard: ConnectionGuard,
-    pub(super) live: LiveGuard,
+    /// None if no outbound answers, but the rules.
+    pub(super) live: Option<LiveGuard>,
     pub(super) remark: Option<Box<Remark>>,
 }
 
@@ -74,7 +82,7 @@ pub(super) enum Opening {
 
 /// Opens a session; `None` if nothing carries it, which the log tells.
 pub(super) async fn open(order: Order) -> Option<Opening> {
-    let Order { core, snapshot, carriers, facts, source, target, standing } = order;
+    let Order { core, snapshot, carriers, facts, source, target, first, standing } = order;
     let shared = Shared { core: &core, snapshot: &snapshot };
     let mut flow = Flow {
         source,
@@ -85,11 +93,25 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     };
     let mut rounds = 0;
     let (decision, begin, rule, route) = loop {
-        let decision = decide(&snapshot, &mut flow).await;
+        let decided = decide(&snapshot, &mut flow, &mut FirstBytes::Datagram(&first)).await;
         let begin = Instant::now();
-        let rule = snapshot.rule_label(&decision);
-        let route = match route(shared, &decision, &mut flow).await {
-            Ok(route) => route,
+        let (rule, found) = match decided {
+            Ok(decision) => {
+                let rule = snapshot.rule_label(&decision);
+                (rule, route(shared, &decision, &mut flow).await.map(|route| (decision, route)))
+            }
+            Err(Undecided { rule, error }) => (rule, Err(error)),
+        };
+        let (decision, route) = match found {
+            Ok(found) => found,
+            Err(NoRoute::HijackedDns) => {
+                let path = Arc::new(Path::default());
+                let guard = standing
+                    .unwrap_or_else(|| core.connections.insert(ConnectionInfo::new(&flow, rule), path));
+                let answering = Answering::hijacked(shared, &flow);
+                let answered = Answered { answering, guard, live: None, remark: None };
+                return Some(Opening::Answered(Box::new(answered)));
+            }
             Err(error) => {
                 debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp", rule = &*rule, %error, "refused");
                 return None;
@@ -109,7 +131,7 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
         let live = core.health.carry(route.first.member);
         let guard = standing
             .unwrap_or_else(|| core.connections.insert(ConnectionInfo::new(&flow, rule), path(&dials, 0)));
-        let answered = Answered { answering, guard, live, remark: Remark::new(&dials, 0) };
+        let answered = Answered { answering, guard, live: Some(live), remark: Remark::new(&dials, 0) };
         return Some(Opening::Answered(Box::new(answered)));
     }
     let attempts =
@@ -131,7 +153,8 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
             };
             let member = route.group.is_some().then_some((attempt.member, attempt.check));
             let remark = Remark::new(&dials, number);
-            let opened = Opened { carrier, to, member, guard, live, remark };
+            let (target, idle) = (flow.target.clone(), flow.udp_timeout);
+            let opened = Opened { carrier, to, member, target, idle, guard, live, remark };
             return Some(Opening::Carried(Box::new(opened)));
         }
         WalkEnd::Failed(number, error) => (number, error),
@@ -182,7 +205,11 @@ impl Attempts for DatagramDials<'_, '_, '_> {
             DatagramWay::Loopback(inbound) => Err(DialError::Loopback { inbound: inbound.clone() }),
             DatagramWay::Freedom(way) => {
                 let prefer = &decision.matched_addresses;
-                let found = way.addresses(&flow.target, prefer, snapshot.resolver(), deadline).await?;
+                let found = if flow.addresses.is_empty() {
+                    way.addresses(&flow.target, prefer, snapshot.resolver(), deadline).await?
+                } else {
+                    way.resolved(&flow.target, &flow.addresses)
+                };
                 let to = reachable(&found).ok_or(DialError::NoAddress)?;
                 let open = async { Carrier::freedom(way.socket, limit) };
                 let (carrier, _) = self.carriers.get_or_open(member, open).await?;

@@ -76,7 +76,7 @@ impl Session {
         let (guard, live, remark) = match self.state {
             State::Open(standing) => {
                 let Opened { guard, live, remark, .. } = standing.opened;
-                (guard, live, remark)
+                (guard, Some(live), remark)
             }
             State::Answered(answered) => {
                 let Answered { guard, live, remark, .. } = *answered;
@@ -94,9 +94,13 @@ impl Session {
 
 impl Standing {
     /// `with_header` says whether the client is told where an answer came from.
+    /// `target` is the one that the client sends to.
     pub(super) fn new(opened: Opened, way: usize, target: &Target, with_header: bool) -> Self {
-        let header_up = if opened.to.is_some() { Vec::new() } else { UdpDatagram::header_to(target) };
+        let is_changed = opened.target != *target;
+        let header_up = if opened.to.is_some() { Vec::new() } else { UdpDatagram::header_to(&opened.target) };
         let header_down = match opened.to {
+            // A rule has changed the target, which the client does not know.
+            Some(_) if with_header && is_changed => UdpDatagram::header_to(target),
             Some(to) if with_header => UdpDatagram::header_from(to),
             Some(_) | None => Vec::new(),
         };

@@ -67,6 +67,13 @@ impl<S> Table<S> {
         self.slots.get_mut(id.index).filter(|slot| slot.serial == id.serial).map(|slot| &mut slot.session)
     }
 
+    /// Gives a session another limit.
+    pub(super) fn set_idle_limit(&mut self, id: SessionId, limit: Duration) {
+        if let Some(slot) = self.slots.get_mut(id.index).filter(|slot| slot.serial == id.serial) {
+            slot.idle_limit = limit;
+        }
+    }
+
     /// Notes that a datagram went either way.
     pub(super) fn touch(&mut self, id: SessionId, now: Instant) {
         if let Some(slot) = self.slots.get_mut(id.index).filter(|slot| slot.serial == id.serial) {

@@ -7,6 +7,7 @@
     reason = "these helpers run in tests only"
 )]
 
+mod actions;
 mod chosen;
 mod dial;
 mod endpoints;

@@ -10,6 +10,7 @@ pub(crate) fn rule(name: &str, conditions: Conditions<'static>) -> RuleSpec<'sta
     RuleSpec {
         tag: Some(Tag::from(name)),
         line: 0,
+        file: None,
         action: Way::Outbound(Tag::from(name)).into(),
         matcher: conditions.into(),
     }

@@ -48,6 +48,7 @@ fn spec(index: usize, plain: &Plain) -> RuleSpec<'_> {
     RuleSpec {
         tag: None,
         line: index,
+        file: None,
         action: Way::Outbound(Tag::from(index.to_string())).into(),
         matcher: conditions.into(),
     }

@@ -55,6 +55,13 @@ async fn files_and_folders_are_joined_in_the_order_of_the_command_line() {
     let said = String::from_utf8_lossy(&explained.stdout);
     assert!(explained.status.success(), "{}", String::from_utf8_lossy(&explained.stderr));
     assert!(said.contains("=> no (named by the rule)"), "{said}");
+    assert!(said.contains(&format!("decided by rule 1 (line 3 of {rules}/a.json)\n")), "{said}");
+    let single = folder.path().join("single.json");
+    let members = [INBOUND, OUTBOUNDS].map(|text| text.trim_matches(['{', '}']));
+    std::fs::write(&single, format!("{{{},{},\n{}", members[0], members[1], &RULES[1..])).unwrap();
+    let explained = output(["explain", "-c", single.to_str().unwrap(), "refused.example:443"]).await;
+    let said = String::from_utf8_lossy(&explained.stdout);
+    assert!(said.contains("decided by rule 1 (line 4)\n"), "{said}");
     let checked = output(["check", &inbound, &outbounds, &rules]).await;
     let said = String::from_utf8_lossy(&checked.stdout);
     assert_eq!(said, "3 files: can run (errors: 0, warnings: 0)\n");

@@ -8,5 +8,6 @@ mod drive;
 mod http_server;
 mod request_guard;
 mod sniff;
+mod sniff_widely;
 mod socks_server;
 mod socks_udp;

@@ -122,7 +122,8 @@ const DOUBTFUL: [&str; 1] = ["08-no-effect.json"];
 
 #[test]
 fn files_that_can_run_are_valid() {
-    for folder in ["docs/examples", "testdata/config/good", "testdata/config/warn"] {
+    for folder in ["docs/examples", "testdata/config/good", "testdata/config/warn", "testdata/config/convert"]
+    {
         // A file that asks for leniency has keys that no schema can know.
         let strict = |path: &Path, file: &Value| {
             let name = path.file_name().unwrap().to_string_lossy();

@@ -93,7 +93,7 @@ impl Association {
             let known = last.filter(|(key, _)| *key == address).map(|(_, id)| id);
             let found = known
                 .or_else(|| self.sessions.find(address))
-                .or_else(|| self.begin(address, fixed.as_ref(), now));
+                .or_else(|| self.begin(address, fixed.as_ref(), payload, now));
             let Some(id) = found else { continue };
             last = Some((address, id));
             self.hand_over(id, payload, now, &mut upward);
@@ -108,7 +108,13 @@ impl Association {
     }
 
     /// Begins a session, if there is room for it.
-    fn begin(&mut self, key: &[u8], fixed: Option<&Target>, now: Instant) -> Option<SessionId> {
+    fn begin(
+        &mut self,
+        key: &[u8],
+        fixed: Option<&Target>,
+        payload: &[u8],
+        now: Instant,
+    ) -> Option<SessionId> {
         let target = match fixed {
             Some(target) => target.clone(),
             None => match (UdpDatagram { address: key, payload: &[] }).target() {
@@ -139,7 +145,7 @@ impl Association {
         let session = Session { target: target.clone(), state, watch: None, _permit: permit };
         let id = self.sessions.insert(key, limit, now, session);
         self.wake_at(now + limit);
-        self.spawn_open(id, target, None);
+        self.spawn_open(id, target, payload, None);
         Some(id)
     }
 
@@ -149,7 +155,7 @@ impl Association {
         }
     }
 
-    fn spawn_open(&mut self, id: SessionId, target: Target, standing: Option<ConnectionGuard>) {
+    fn spawn_open(&mut self, id: SessionId, target: Target, first: &[u8], standing: Option<ConnectionGuard>) {
         let current = self.core.snapshot.load_full();
         if !Arc::ptr_eq(&current, &self.snapshot) {
             // Members have other numbers now.
@@ -163,6 +169,7 @@ impl Association {
             facts: self.facts.clone(),
             source: self.client.sender.address().or(self.facts.source),
             target,
+            first: first.into(),
             standing,
         };
         self.tasks.spawn(async move { TaskEnd::Opened(id, open(order).await) });
@@ -191,7 +198,7 @@ impl Association {
             State::Refused { until } => {
                 if now >= *until {
                     session.state = State::Opening { waiting: vec![payload.into()] };
-                    self.spawn_open(id, target, None);
+                    self.spawn_open(id, target, payload, None);
                 }
             }
             State::Open(standing) => {
@@ -208,7 +215,7 @@ impl Association {
                 let state = State::Opening { waiting: vec![payload.into()] };
                 let State::Open(standing) = std::mem::replace(&mut session.state, state) else { return };
                 self.forget_source(id, &standing);
-                self.spawn_open(id, target, Some(standing.opened.guard));
+                self.spawn_open(id, target, payload, Some(standing.opened.guard));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! and nested; behind each rule stands a SOCKS node that says which rule it is.
 
 mod connection;
-mod process;
+pub(crate) mod process;
 mod rules;
 
 use std::{
