@@ -372,6 +372,7 @@ fn no_route_failure(error: &NoRoute) -> DialFailure {
         NoRoute::Plan(_) => DialFailure::Unavailable,
         NoRoute::Rejected(_) => DialFailure::NotAllowed,
         NoRoute::Unresolved { .. } => DialFailure::HostUnreachable,
+        NoRoute::NotCarried { .. } => DialFailure::NotAllowed,
         NoRoute::HijackedDns | NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
     }
 }

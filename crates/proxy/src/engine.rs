@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::debug;
+use tracing::{debug, info};
 use waypost_balance::SelectError;
 use waypost_config::model::Config;
 use waypost_net::Tag;
@@ -16,6 +16,7 @@ use crate::{
     cache::Cache,
     health::Health,
     inbound::Inbound,
+    mode::UnknownMode,
     rejections::Rejections,
     reports::{GroupReport, group_reports},
     serve::{Lasting, serve},
@@ -90,6 +91,11 @@ impl Proxy {
         let (snapshot, connections) = (Arc::new(snapshot), Connections::new(config.stats));
         let stop_accepting = CancellationToken::new();
         let cache = Cache::open(config.experimental.cache_file.as_ref());
+        if let (Some(modes), Some(kept)) = (snapshot.modes(), cache.mode())
+            && let Err(error) = modes.set(&kept)
+        {
+            info!(%error, "the mode that was kept does not exist any more");
+        }
         let health = Health::start(snapshot.clone(), connections.clone(), &cache, stop_accepting.clone())?;
         let address = |(inbound, listeners): &(Arc<Inbound>, Vec<BoundListener>)| {
             let address = listeners.first()?.address().clone();
@@ -202,6 +208,28 @@ impl Proxy {
         let member = Tag::from(member);
         self.core.health.select(id, member.clone()).await?;
         self.core.cache.keep_selected(group.tag(), &member).await;
+        Ok(())
+    }
+
+    /// The mode that `clash_mode` conditions see, and all that there are; `None` if the file has no modes.
+    #[must_use]
+    pub fn mode(&self) -> Option<(Arc<str>, Vec<Arc<str>>)> {
+        let snapshot = self.snapshot();
+        snapshot.modes().map(|modes| (modes.current(), modes.names().to_vec()))
+    }
+
+    /// Changes the mode for connections that come, and keeps it for the next start.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such mode.
+    pub async fn set_mode(&self, mode: &str) -> Result<(), UnknownMode> {
+        let snapshot = self.snapshot();
+        let Some(modes) = snapshot.modes() else {
+            return Err(UnknownMode { mode: mode.into(), names: Vec::new() });
+        };
+        let mode = modes.set(mode)?;
+        self.core.cache.keep_mode(&mode).await;
         Ok(())
     }
 

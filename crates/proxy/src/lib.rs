@@ -22,6 +22,7 @@ mod http;
 mod inbound;
 mod limits;
 mod listener;
+mod mode;
 mod pools;
 mod probe;
 mod process;
@@ -59,6 +60,7 @@ pub use handshake::{
 pub use inbound::Ends;
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundAddress, BoundListener, Listener, bind};
+pub use mode::UnknownMode;
 pub use relay::{DEFAULT_IDLE_TIMEOUT, EndReason, Relay, RelayEnd, Side, Terms};
 pub use reports::{GroupReport, MemberReport};
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};

@@ -4,18 +4,27 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::MetadataExt,
+    path::PathBuf,
 };
 
 use waypost_net::canonical_ip;
 use waypost_router::Process;
 
-/// The program at `source` that is connected to `local`; `None` if it is on another machine, has
-/// ended, or belongs to somebody else and may not be looked at. Blocks for some milliseconds.
+/// The program at `source` that is connected to `local`, and whose it is; `None` if it is on another
+/// machine or has ended. Of a program of somebody else that may not be looked at only the user is known.
+/// Blocks for some milliseconds.
 pub(crate) fn find_process(source: SocketAddr, local: SocketAddr) -> Option<Process> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+    let socket = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
         let text = fs::read_to_string(table).ok()?;
-        socket_inode(&text, source, local)
+        find_socket(&text, source, local)
     })?;
+    let path = owner(socket.inode).and_then(|path| Some(path.to_str()?.into()));
+    let user = fs::read_to_string("/etc/passwd").ok().and_then(|users| user_name(&users, socket.user_id));
+    Some(Process { path, user, user_id: Some(socket.user_id) })
+}
+
+/// The executable of the program that has a socket open.
+fn owner(inode: u64) -> Option<PathBuf> {
     let processes = fs::read_dir("/proc").ok()?.flatten().filter(|entry| {
         entry.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
     });
@@ -26,15 +35,30 @@ pub(crate) fn find_process(source: SocketAddr, local: SocketAddr) -> Option<Proc
             .flatten()
             .any(|descriptor| fs::metadata(descriptor.path()).is_ok_and(|metadata| metadata.ino() == inode));
         if owns {
-            let path = fs::read_link(process.path().join("exe")).ok()?;
-            return Some(Process { path: Some(path.to_str()?.into()), ..Process::default() });
+            return fs::read_link(process.path().join("exe")).ok();
         }
     }
     None
 }
 
+/// The name of a user, by the lines of `/etc/passwd` (passwd(5)).
+fn user_name(users: &str, id: u32) -> Option<Box<str>> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.into())
+    })
+}
+
+/// A line of the table of sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Socket {
+    user_id: u32,
+    inode: u64,
+}
+
 /// Finds the socket whose own address is `source` and whose peer is `local`.
-fn socket_inode(table: &str, source: SocketAddr, local: SocketAddr) -> Option<u64> {
+fn find_socket(table: &str, source: SocketAddr, local: SocketAddr) -> Option<Socket> {
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_whitespace();
         let own = address(fields.nth(1)?)?;
@@ -42,7 +66,9 @@ fn socket_inode(table: &str, source: SocketAddr, local: SocketAddr) -> Option<u6
         if own != canonical(source) || peer != canonical(local) {
             return None;
         }
-        fields.nth(6)?.parse().ok().filter(|&inode| inode != 0)
+        let user_id = fields.nth(4)?.parse().ok()?;
+        let inode = fields.nth(1)?.parse().ok().filter(|&inode| inode != 0)?;
+        Some(Socket { user_id, inode })
     })
 }
 
@@ -83,6 +109,9 @@ mod tests {
             let (_accepted, source) = listener.accept().unwrap();
             let process = find_process(source, local).expect("the client is this process");
             assert_eq!(process.path.as_deref(), std::env::current_exe().unwrap().to_str());
+            let own = fs::metadata("/proc/self").unwrap().uid();
+            assert_eq!(process.user_id, Some(own));
+            assert!(own != 0 || process.user.as_deref() == Some("root"), "{process:?}");
             drop(client);
         }
     }
@@ -91,6 +120,14 @@ mod tests {
     fn a_client_of_another_machine_is_unknown() {
         let elsewhere = "192.0.2.1:5".parse().unwrap();
         assert_eq!(find_process(elsewhere, "192.0.2.2:6".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn users_have_the_names_of_the_file() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+        assert_eq!(user_name(users, 1000).as_deref(), Some("alice"));
+        assert_eq!(user_name(users, 0).as_deref(), Some("root"));
+        assert_eq!(user_name(users, 7), None);
     }
 
     #[test]

@@ -7,12 +7,13 @@ use waypost_balance::{Attempt, Context, Group, GroupId, HashedKey, PlanError, Re
 use waypost_config::model::DialPace;
 use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
-use waypost_net::{DomainName, Flow, Tag};
+use waypost_net::{DomainName, Flow, Network, Networks, Tag};
 use waypost_router::{Decision, Reject, Router, Rule, Way};
 
 use crate::{
     Dialer, Path,
     dials::single_pace,
+    mode::Modes,
     pools::{PoolSettings, Pools, View},
     queries::QueryNetwork,
     sniffing::Sniffing,
@@ -44,6 +45,8 @@ struct Rest {
     bootstrap: Resolver,
     queries: Arc<QueryNetwork>,
     family: Family,
+    /// What `clash_mode` conditions see; `None` if the file has no modes.
+    modes: Option<Modes>,
     /// What the inbounds sniff by, in the order of the file.
     sniffing: Box<[Option<Arc<Sniffing>>]>,
 }
@@ -55,14 +58,16 @@ pub struct Outbound {
     pub tag: Option<Tag>,
     /// What dials.
     pub dialer: Dialer,
+    /// What the configuration lets it carry.
+    pub(crate) allowed: Networks,
     /// The way of a connection that goes here without a group.
     pub(crate) path: Arc<Path>,
 }
 
 impl Outbound {
-    pub(crate) fn new(tag: Option<Tag>, dialer: Dialer) -> Self {
+    pub(crate) fn new(tag: Option<Tag>, dialer: Dialer, allowed: Networks) -> Self {
         let path = Arc::new(Path { outbound: tag.clone(), ..Path::default() });
-        Self { tag, dialer, path }
+        Self { tag, dialer, allowed, path }
     }
 }
 
@@ -171,6 +176,12 @@ pub enum NoRoute {
     /// It is a question to a DNS server, which is answered here.
     #[error("a question to a DNS server")]
     HijackedDns,
+    /// The outbound is not to carry it (`network` of a `socks` outbound of sing-box).
+    #[error("the outbound does not carry {network}")]
+    NotCarried {
+        /// What it does not carry.
+        network: Network,
+    },
     /// There is no outbound at all. A checked configuration has one.
     #[error("there is no outbound")]
     NoOutbound,
@@ -187,12 +198,13 @@ pub(crate) struct Parts {
     /// What the queries of the resolver travel in.
     pub(crate) queries: Arc<QueryNetwork>,
     pub(crate) family: Family,
+    pub(crate) modes: Option<Modes>,
     pub(crate) sniffing: Vec<Option<Sniffing>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { router, outbounds, pools, default, resolver, queries, family, sniffing } = parts;
+        let Parts { router, outbounds, pools, default, resolver, queries, family, modes, sniffing } = parts;
         let leaves = outbounds.iter().enumerate();
         let leaves =
             leaves.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, WayOut::Outbound(index))));
@@ -212,6 +224,7 @@ impl Snapshot {
             resolver,
             queries,
             family,
+            modes,
             sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
         };
         Self::with_rest(router, Arc::new(rest))
@@ -253,6 +266,11 @@ impl Snapshot {
     #[must_use]
     pub fn resolver(&self) -> &Resolver {
         &self.rest.resolver
+    }
+
+    /// The modes, if the file has any.
+    pub(crate) fn modes(&self) -> Option<&Modes> {
+        self.rest.modes.as_ref()
     }
 
     /// What resolves names on the way of a flow. For a query to a DNS server that is not the servers.
@@ -341,6 +359,9 @@ impl Snapshot {
             WayOut::Group(id) => id,
             WayOut::Outbound(index) => {
                 let outbound = self.rest.outbounds.get(index).ok_or(NoRoute::NoOutbound)?;
+                if !outbound.allowed.contains(flow.network) {
+                    return Err(NoRoute::NotCarried { network: flow.network });
+                }
                 let member = self.rest.pools.member(index).ok_or(NoRoute::NoOutbound)?;
                 let first = RouteAttempt { outbound, member, check: None, chain: Vec::new(), why };
                 return Ok(Route { group: None, first, others: Vec::new() });

@@ -106,6 +106,8 @@ impl Leaf {
         if send_through.is_some() || mark.is_some() || interface.is_some() {
             identity.extend_from_slice(format!("|{send_through:?}|{mark:?}|{interface:?}").as_bytes());
         }
+        let allowed = outbound.networks;
+        let networks = Networks { tcp: networks.tcp && allowed.tcp, udp: networks.udp && allowed.udp };
         Some(Self { tag, identity: identity.into(), networks })
     }
 }

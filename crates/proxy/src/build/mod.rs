@@ -30,10 +30,14 @@ use self::{geo::GeoFiles, groups::Leaf};
 use crate::{
     dial::Dialer,
     handshake::HandshakeSettings,
+    mode::Modes,
     queries::QueryNetwork,
     snapshot::{self, Outbound, Snapshot, WayOut},
     sniffing::Sniffing,
 };
+
+/// The mode of sing-box and Clash where a file names none.
+const DEFAULT_MODE: &str = "Rule";
 
 /// What came out of loading a configuration.
 #[derive(Debug)]
@@ -123,8 +127,19 @@ fn snapshot(
         resolver,
         queries,
         family: family(config.dns.family),
+        modes: modes(config),
         sniffing,
     }))
+}
+
+/// The modes of a file with `clash_api`; without it no mode ever holds, as in sing-box.
+fn modes(config: &Config) -> Option<Modes> {
+    let api = config.experimental.clash_api.as_ref()?;
+    let mut of_rules = Vec::new();
+    for rule in &config.routing.rules {
+        rule.matcher.for_each(&mut |conditions| of_rules.extend(conditions.clash_mode.as_deref()));
+    }
+    Some(Modes::new(api.default_mode.as_deref().unwrap_or(DEFAULT_MODE), of_rules))
 }
 
 /// What a configuration comes to without its groups, which can only be joined if every tag is right.
@@ -154,7 +169,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
         let Some(leaf) = Leaf::new(tag.clone(), outbound) else { continue };
         match Dialer::try_new(&outbound.protocol, &outbound.socket) {
             Ok(dialer) => {
-                outbounds.push(Outbound::new(tag, dialer));
+                outbounds.push(Outbound::new(tag, dialer, outbound.networks));
                 leaves.push(leaf);
             }
             Err(error) => problems.push(failure(outbound.span, &error)),

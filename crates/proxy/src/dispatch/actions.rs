@@ -11,6 +11,7 @@ use waypost_router::{Action, Decision, Effect, Question, Resolve, ResolveFamily,
 use crate::{
     chain::Chain,
     first_bytes::FirstBytes,
+    mode::Modes,
     process::find_process,
     snapshot::{NoRoute, Snapshot},
 };
@@ -36,6 +37,7 @@ pub(crate) async fn decide<'s>(
     flow: &mut Flow,
     first: &mut FirstBytes<'_>,
 ) -> Result<Decision<'s>, Undecided> {
+    flow.mode = snapshot.modes().map(Modes::current);
     let mut step = snapshot.router().route(flow);
     loop {
         step = match step {

@@ -18,6 +18,7 @@ mod http;
 mod listener;
 mod relay;
 mod shell;
+mod sing_box;
 mod sniffing;
 mod strategies;
 mod udp;
