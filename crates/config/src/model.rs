@@ -19,8 +19,8 @@ use std::sync::Arc;
 use waypost_net::{Host, Networks, Secret, Tag};
 
 pub use self::dns::{
-    AddressFilter, Dns, DnsFallback, DnsOutbound, DnsProtocol, DnsServer, DnsServerAddress, HostsAnswer,
-    HostsEntry, OtherQuestions,
+    AddressFilter, Dns, DnsFallback, DnsOutbound, DnsProtocol, DnsRule, DnsServer, DnsServerAddress, DnsWay,
+    HostsAnswer, HostsEntry, OtherQuestions,
 };
 pub use self::endpoint::{Door, Limits, Listen, Policy, Redirect, SocketOptions, Stats};
 pub use self::experimental::{CacheFile, ClashApi, Experimental};

@@ -169,6 +169,7 @@ fn response(query: &Message, found: Result<&Found, &ResolveError>) -> Message {
             }));
         }
         Err(ResolveError::NoData { .. }) => {}
+        Err(ResolveError::Refused { .. }) => response.metadata.response_code = ResponseCode::Refused,
         Err(ResolveError::NoName { .. }) => response.metadata.response_code = ResponseCode::NXDomain,
         Err(
             ResolveError::Server { .. }

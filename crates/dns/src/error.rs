@@ -61,6 +61,12 @@ pub enum ResolveError {
         /// What is wanted.
         family: Family,
     },
+    /// A rule says that nobody is asked.
+    #[error("a rule refuses to resolve `{name}`")]
+    Refused {
+        /// The name.
+        name: DomainName,
+    },
     /// The name does not exist.
     #[error("`{name}` does not exist")]
     NoName {

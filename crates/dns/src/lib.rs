@@ -31,5 +31,5 @@ pub use network::{Datagrams, Destination, DirectNetwork, Network, NetworkFuture,
 pub use resolver::{Found, Resolver};
 pub use select::{Names, NamesBuilder};
 pub use server::{AddressFilter, AddressSet, ServerAddress, ServerSpec};
-pub use servers::{Fallback, ServersSpec};
+pub use servers::{Chooser, Chosen, Fallback, ServersSpec};
 pub use system::{LookupFuture, SystemLookup, TokioLookup};

@@ -36,6 +36,11 @@ pub enum Way {
         /// The inbound tag that rules see.
         tag: Option<Tag>,
     },
+    /// Through an outbound, whatever the rules say.
+    Through {
+        /// The outbound; `None` is the one that takes what no rule matches.
+        outbound: Option<Tag>,
+    },
 }
 
 /// Opens what queries travel in. This is a seam: a proxy sends them through its own rules, tests put

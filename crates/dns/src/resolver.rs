@@ -26,7 +26,7 @@ const SYSTEM_FAILURE_TTL: Duration = Duration::from_secs(5);
 /// A busy gateway sees some thousand names a minute; an entry takes some 200 bytes.
 const MAX_ENTRIES: usize = 4096;
 /// What is in `hosts` holds until the file is read again.
-const HOSTS_TTL: Duration = Duration::from_secs(60);
+pub(crate) const HOSTS_TTL: Duration = Duration::from_secs(60);
 
 /// What the system said of a name.
 type Outcome = Result<Arc<[IpAddr]>, Arc<io::Error>>;
@@ -38,6 +38,8 @@ pub struct Resolver {
     hosts: Arc<Hosts>,
     system: Arc<System>,
     servers: Option<Arc<Servers>>,
+    /// The only one of them that is asked.
+    only: Option<u16>,
     family: Family,
 }
 
@@ -69,7 +71,13 @@ impl Resolver {
     pub fn with_lookup(hosts: Hosts, lookup: Arc<dyn SystemLookup>) -> Self {
         let permits = Semaphore::new(MAX_LOOKUPS);
         let system = System { lookup, cache: Mutex::new(Cache::new(MAX_ENTRIES)), permits };
-        Self { hosts: Arc::new(hosts), system: Arc::new(system), servers: None, family: Family::Any }
+        Self {
+            hosts: Arc::new(hosts),
+            system: Arc::new(system),
+            servers: None,
+            only: None,
+            family: Family::Any,
+        }
     }
 
     /// This resolver with other `hosts`; cache and look-ups of the system stay shared.
@@ -94,11 +102,18 @@ impl Resolver {
         Self { family, ..self }
     }
 
+    /// The same resolver, asking the server of a number and nobody else. A resolver without servers asks
+    /// the system.
+    #[must_use]
+    pub fn with_only(&self, server: u16) -> Self {
+        Self { only: Some(server), ..self.clone() }
+    }
+
     /// The same resolver without its servers, for the names of servers and of proxies that queries to
     /// servers may go through.
     #[must_use]
     pub fn without_servers(&self) -> Self {
-        Self { servers: None, family: Family::Any, ..self.clone() }
+        Self { servers: None, only: None, family: Family::Any, ..self.clone() }
     }
 
     /// The addresses of `name` by `hosts`, or else by the servers or the system. Never empty. An address
@@ -130,7 +145,7 @@ impl Resolver {
     async fn find_elsewhere(&self, name: &DomainName, wanted: Family) -> Result<Found, ResolveError> {
         match &self.servers {
             Some(servers) if name.as_str().parse::<IpAddr>().is_err() => {
-                servers.resolve(name, wanted, self).await
+                servers.resolve(name, wanted, self.only, self).await
             }
             Some(_) | None => self.find_by_system(name, wanted).await,
         }

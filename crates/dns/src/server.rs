@@ -5,7 +5,7 @@ use tokio::time::timeout;
 use waypost_net::{DomainName, Target};
 
 use crate::{
-    Destination, Family, Network, Protocol, Resolver, ServerError, Way,
+    Destination, Family, Hosts, Network, Protocol, Resolver, ServerError, Way,
     exchange::{Client, Connector, Request, Tls},
     message::{self, BadAnswer, Finding, Kind},
 };
@@ -38,6 +38,8 @@ pub struct ServerSpec {
     pub cache: bool,
     /// For how long an answer is still given after its time, while a new one is fetched.
     pub stale: Option<Duration>,
+    /// The list that answers in place of the server, which is the only one who knows these names.
+    pub hosts: Option<Arc<Hosts>>,
 }
 
 /// Who a server is.
@@ -71,6 +73,7 @@ impl ServerSpec {
             timeout: DEFAULT_TIMEOUT,
             cache: true,
             stale: None,
+            hosts: None,
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::{
     Family, Names, Network, ResolveError, Resolver, ServerError, ServerSpec,
     cache::{Cache, Cached, Keep, Promise},
     exchange::{Request, Tls},
+    hosts::Listed,
     message::{Finding, Kind, Outcome},
-    resolver::Found,
+    resolver::{Found, HOSTS_TTL},
     server::Server,
 };
 
@@ -38,6 +39,21 @@ pub enum Fallback {
     Never,
 }
 
+/// Chooses the one server that is asked for a name. This is a seam: rules are put here.
+pub trait Chooser: Send + Sync + std::fmt::Debug {
+    /// Who is asked.
+    fn choose(&self, name: &DomainName) -> Chosen;
+}
+
+/// What a [`Chooser`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// The server of this number is asked, and nobody else.
+    Server(u16),
+    /// Nobody is asked.
+    Nobody,
+}
+
 /// The servers of a [`Resolver`].
 #[derive(Debug)]
 pub struct ServersSpec {
@@ -47,6 +63,8 @@ pub struct ServersSpec {
     pub names: Names,
     /// Who is asked else.
     pub fallback: Fallback,
+    /// What chooses the server in place of `names` and `fallback`.
+    pub chooser: Option<Arc<dyn Chooser>>,
     /// What queries travel in.
     pub network: Arc<dyn Network>,
     /// Who may vouch for servers with TLS; `None` for the authorities that Mozilla trusts.
@@ -59,6 +77,7 @@ pub(crate) struct Servers {
     list: Box<[Arc<Server>]>,
     names: Names,
     fallback: Fallback,
+    chooser: Option<Arc<dyn Chooser>>,
     state: Arc<State>,
 }
 
@@ -87,17 +106,24 @@ enum Verdict {
 
 impl Servers {
     pub(crate) fn new(spec: ServersSpec, bootstrap: &Resolver) -> Result<Self, rustls::Error> {
-        let ServersSpec { servers, names, fallback, network, roots } = spec;
+        let ServersSpec { servers, names, fallback, chooser, network, roots } = spec;
         let tls = roots.map_or_else(Tls::mozilla, Tls::trusting)?;
         let server = |spec| Arc::new(Server::new(spec, &network, &tls, bootstrap));
         let state =
             State { cache: Mutex::new(Cache::new(MAX_ENTRIES)), permits: Semaphore::new(MAX_QUESTIONS) };
-        Ok(Self { list: servers.into_iter().map(server).collect(), names, fallback, state: Arc::new(state) })
+        let list = servers.into_iter().map(server).collect();
+        Ok(Self { list, names, fallback, chooser, state: Arc::new(state) })
     }
 
     /// Whom to ask for a name, in order: those that it was given to, then the others. If that is
     /// nobody, the first one, as in V2Ray.
     fn order(&self, name: &DomainName) -> Vec<u16> {
+        if let Some(chooser) = &self.chooser {
+            return match chooser.choose(name) {
+                Chosen::Server(number) => vec![number],
+                Chosen::Nobody => Vec::new(),
+            };
+        }
         let mut order = self.names.servers(name);
         let others = match self.fallback {
             Fallback::Always => true,
@@ -123,19 +149,30 @@ impl Servers {
         self.list.get(usize::from(number))
     }
 
-    /// Asks one server after the other until one has an address that is wanted.
+    /// Asks one server after the other until one has an address that is wanted, or only the one of a
+    /// number.
     pub(crate) async fn resolve(
         &self,
         name: &DomainName,
         family: Family,
+        only: Option<u16>,
         system: &Resolver,
     ) -> Result<Found, ResolveError> {
+        let order = only.map_or_else(|| self.order(name), |only| vec![only]);
+        if order.is_empty() {
+            return Err(ResolveError::Refused { name: name.clone() });
+        }
         let no_data = || ResolveError::NoData { name: name.clone(), family };
         let (mut negative, mut failure) = (None, None);
-        for number in self.order(name) {
+        for number in order {
             let Some(server) = self.server(number) else { continue };
             let Some(wanted) = server.spec.family.intersect(family) else { continue };
-            let verdict = if server.is_system() {
+            let verdict = if let Some(hosts) = &server.spec.hosts {
+                match hosts.resolve(name, wanted)? {
+                    Listed::Addresses(addresses) => Verdict::Found(Found { addresses, ttl: HOSTS_TTL }),
+                    Listed::Elsewhere(_) => Verdict::NoName,
+                }
+            } else if server.is_system() {
                 ask_system(system, name, wanted).await
             } else {
                 self.ask(number, server, name, wanted).await

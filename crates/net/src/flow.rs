@@ -41,6 +41,8 @@ pub struct Flow {
     pub rule_set: Option<Box<str>>,
     /// How long an association without datagrams lives, if a rule says so.
     pub udp_timeout: Option<Duration>,
+    /// The outbound that it has to take, whatever the rules say.
+    pub detour: Option<Detour>,
     /// Whether this is a query of the proxy's own to a DNS server: finding its way must not need another
     /// one.
     pub is_own_query: bool,
@@ -65,6 +67,7 @@ impl Flow {
             attributes: Attributes::default(),
             rule_set: None,
             udp_timeout: None,
+            detour: None,
             is_own_query: false,
         }
     }
@@ -74,6 +77,15 @@ impl Flow {
     pub fn domain(&self) -> Option<&DomainName> {
         self.route_domain.as_ref().or_else(|| self.target.host.domain())
     }
+}
+
+/// An outbound that a flow has to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detour {
+    /// The one that takes what no rule matches.
+    Default,
+    /// The one of this name.
+    Outbound(Tag),
 }
 
 /// HTTP attributes of a flow, with keys in lower case.

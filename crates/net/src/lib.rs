@@ -27,7 +27,7 @@ mod tag;
 
 pub use domain::{DomainError, DomainName};
 pub use duration::{DurationError, parse_duration};
-pub use flow::{Attributes, Flow};
+pub use flow::{Attributes, Detour, Flow};
 pub use host::{AddressError, Host, Target, canonical_ip};
 pub use id_sets::{IdSets, IdSetsBuilder, SetId};
 pub use network::{Network, Networks, UnknownNetwork};

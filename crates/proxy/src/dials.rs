@@ -127,7 +127,7 @@ impl Attempts for Dials<'_, '_> {
     async fn attempt(&self, number: usize) -> Result<Dialed, DialError> {
         let deadline = Instant::now() + self.pace().attempt_timeout;
         let dialer = &self.route.attempt(number).outbound.dialer;
-        let resolver = self.snapshot.resolver_for(self.flow);
+        let resolver = self.snapshot.resolver_at(self.route.attempt(number).outbound, self.flow);
         let Flow { target, addresses, .. } = self.flow;
         if !addresses.is_empty() {
             return dialer.dial_resolved(target, addresses, resolver, deadline).await;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{Level, debug};
 use waypost_balance::PlanError;
 use waypost_config::model::DnsOutbound;
-use waypost_net::{Flow, Tag};
+use waypost_net::{Detour, Flow, Tag};
 use waypost_router::Decision;
 use waypost_wire::DialFailure;
 
@@ -135,7 +135,10 @@ pub(crate) async fn route<'s>(
     flow: &mut Flow,
 ) -> Result<Route<'s>, NoRoute> {
     let (snapshot, health) = (shared.snapshot, shared.health());
-    let way = snapshot.way_out(decision)?;
+    let way = match &flow.detour {
+        Some(Detour::Outbound(tag)) => snapshot.named(tag)?,
+        Some(Detour::Default) | None => snapshot.way_out(decision)?,
+    };
     let group = snapshot.group(way.0);
     if let Some((_, _, settings)) = group {
         health.touch(settings.pool);

@@ -318,8 +318,8 @@ impl Watch {
             else {
                 return;
             };
-            let probing =
-                probe(&outbound.dialer, &settings.target, &tls, snapshot.resolver(), settings.timeout);
+            let resolver = outbound.resolver.as_ref().unwrap_or_else(|| snapshot.resolver());
+            let probing = probe(&outbound.dialer, &settings.target, &tls, resolver, settings.timeout);
             let result = tokio::select! {
                 () = stop.cancelled() => return,
                 result = probing => result,

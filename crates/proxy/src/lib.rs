@@ -22,6 +22,7 @@ mod http;
 mod inbound;
 mod limits;
 mod listener;
+mod lookups;
 mod mode;
 mod pools;
 mod probe;

@@ -8,7 +8,7 @@ use std::{
 use waypost_dns::{
     Datagrams, Destination, DirectNetwork, Family, Network as DnsNetwork, NetworkFuture, Stream, Way,
 };
-use waypost_net::{Flow, Host, Tag, Target};
+use waypost_net::{Detour, Flow, Host, Tag, Target};
 
 use crate::{
     Terms,
@@ -36,11 +36,11 @@ impl QueryNetwork {
     }
 
     /// Opens a stream as a client of this proxy.
-    async fn routed_stream(&self, to: &Destination, tag: Option<&Tag>) -> io::Result<Box<dyn Stream>> {
+    async fn routed_stream(&self, flow: Flow) -> io::Result<Box<dyn Stream>> {
         let core = self.core()?;
         let snapshot = core.snapshot.load_full();
         let shared = Shared { core: &core, snapshot: &snapshot };
-        match internal::connect(shared, query_flow(to, tag), Arc::new(Terms::default())).await {
+        match internal::connect(shared, flow, Arc::new(Terms::default())).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionRefused, error)),
         }
@@ -50,11 +50,10 @@ impl QueryNetwork {
     async fn routed_datagrams(
         &self,
         to: &Destination,
-        tag: Option<&Tag>,
+        mut flow: Flow,
     ) -> io::Result<Option<Box<dyn Datagrams>>> {
         let core = self.core()?;
         let snapshot = core.snapshot.load_full();
-        let mut flow = query_flow(to, tag);
         let Ok(decision) = decide(&snapshot, &mut flow, &mut FirstBytes::Nowhere).await else {
             return Ok(None);
         };
@@ -77,6 +76,12 @@ fn query_flow(to: &Destination, tag: Option<&Tag>) -> Flow {
     Flow { inbound: tag.cloned(), is_own_query: true, ..Flow::new(to.network, to.target.clone()) }
 }
 
+/// A query that has to take an outbound.
+fn detoured(to: &Destination, outbound: Option<&Tag>) -> Flow {
+    let detour = outbound.map_or(Detour::Default, |outbound| Detour::Outbound(outbound.clone()));
+    Flow { detour: Some(detour), ..query_flow(to, None) }
+}
+
 /// Resolves the name of a server, without servers.
 async fn address_of(target: &Target, snapshot: &Snapshot) -> io::Result<Target> {
     let Host::Domain(name) = &target.host else { return Ok(target.clone()) };
@@ -90,14 +95,16 @@ impl DnsNetwork for QueryNetwork {
     fn stream<'a>(&'a self, to: &'a Destination) -> NetworkFuture<'a, Box<dyn Stream>> {
         match &to.way {
             Way::Direct => Box::pin(async move { DirectNetwork.stream(to).await }),
-            Way::Routed { tag } => Box::pin(self.routed_stream(to, tag.as_ref())),
+            Way::Routed { tag } => Box::pin(self.routed_stream(query_flow(to, tag.as_ref()))),
+            Way::Through { outbound } => Box::pin(self.routed_stream(detoured(to, outbound.as_ref()))),
         }
     }
 
     fn datagrams<'a>(&'a self, to: &'a Destination) -> NetworkFuture<'a, Option<Box<dyn Datagrams>>> {
         match &to.way {
             Way::Direct => Box::pin(async move { DirectNetwork.datagrams(to).await }),
-            Way::Routed { tag } => Box::pin(self.routed_datagrams(to, tag.as_ref())),
+            Way::Routed { tag } => Box::pin(self.routed_datagrams(to, query_flow(to, tag.as_ref()))),
+            Way::Through { outbound } => Box::pin(self.routed_datagrams(to, detoured(to, outbound.as_ref()))),
         }
     }
 }

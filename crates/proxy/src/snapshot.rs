@@ -8,11 +8,12 @@ use waypost_config::model::DialPace;
 use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
 use waypost_net::{DomainName, Flow, Network, Networks, Tag};
-use waypost_router::{Decision, Reject, Router, Rule, Way};
+use waypost_router::{Decision, Reject, Resolve, Router, Rule, Way};
 
 use crate::{
     Dialer, Path,
     dials::single_pace,
+    lookups::Lookups,
     mode::Modes,
     pools::{PoolSettings, Pools, View},
     queries::QueryNetwork,
@@ -43,6 +44,7 @@ struct Rest {
     resolver: Resolver,
     /// The resolver without its servers, for what their queries need on their way.
     bootstrap: Resolver,
+    lookups: Lookups,
     queries: Arc<QueryNetwork>,
     family: Family,
     /// What `clash_mode` conditions see; `None` if the file has no modes.
@@ -60,6 +62,10 @@ pub struct Outbound {
     pub dialer: Dialer,
     /// What the configuration lets it carry.
     pub(crate) allowed: Networks,
+    /// What resolves names for it, if that is not what resolves all others.
+    pub(crate) resolver: Option<Resolver>,
+    /// What that is made from.
+    pub(crate) lookup: Option<Resolve>,
     /// The way of a connection that goes here without a group.
     pub(crate) path: Arc<Path>,
 }
@@ -67,7 +73,7 @@ pub struct Outbound {
 impl Outbound {
     pub(crate) fn new(tag: Option<Tag>, dialer: Dialer, allowed: Networks) -> Self {
         let path = Arc::new(Path { outbound: tag.clone(), ..Path::default() });
-        Self { tag, dialer, allowed, path }
+        Self { tag, dialer, allowed, resolver: None, lookup: None, path }
     }
 }
 
@@ -195,6 +201,7 @@ pub(crate) struct Parts {
     /// The first entry of the file.
     pub(crate) default: Option<WayOut>,
     pub(crate) resolver: Resolver,
+    pub(crate) lookups: Lookups,
     /// What the queries of the resolver travel in.
     pub(crate) queries: Arc<QueryNetwork>,
     pub(crate) family: Family,
@@ -204,7 +211,8 @@ pub(crate) struct Parts {
 
 impl Snapshot {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { router, outbounds, pools, default, resolver, queries, family, modes, sniffing } = parts;
+        let Parts { router, outbounds, pools, default, resolver, lookups, queries, family, modes, sniffing } =
+            parts;
         let leaves = outbounds.iter().enumerate();
         let leaves =
             leaves.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, WayOut::Outbound(index))));
@@ -222,6 +230,7 @@ impl Snapshot {
             pools,
             bootstrap: resolver.without_servers(),
             resolver,
+            lookups,
             queries,
             family,
             modes,
@@ -317,6 +326,25 @@ impl Snapshot {
             None => return Err(NoRoute::NoOutbound),
         };
         Ok((*found.ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })?, Why::Rule))
+    }
+
+    /// Where a tag leads.
+    pub(crate) fn named(&self, tag: &Tag) -> Result<(WayOut, Why), NoRoute> {
+        let found = self.rest.by_tag.get(tag).ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })?;
+        Ok((*found, Why::Rule))
+    }
+
+    /// Which servers look-ups ask that name one.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.rest.lookups
+    }
+
+    /// What resolves names that an outbound dials for a flow.
+    pub(crate) fn resolver_at<'a>(&'a self, outbound: &'a Outbound, flow: &Flow) -> &'a Resolver {
+        match &outbound.resolver {
+            Some(resolver) if !flow.is_own_query => resolver,
+            Some(_) | None => self.resolver_for(flow),
+        }
     }
 
     /// The group of a way out, if it is one.

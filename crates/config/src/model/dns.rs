@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use waypost_net::{DomainName, Host, Network, Tag, Target};
 
-use super::{AddressFamily, DomainEntry, IpEntry, ResolveOptions};
+use super::{AddressFamily, DomainEntry, IpEntry, Matcher, ResolveOptions};
 use crate::{Span, Spanned};
 
 /// `dns`.
@@ -20,6 +20,10 @@ pub struct Dns {
     pub resolver: Option<ResolveOptions>,
     /// Which servers are asked besides those that a name was given to.
     pub fallback: DnsFallback,
+    /// `rules` of sing-box: each name goes to the one server that the first rule which matches says.
+    pub rules: Vec<DnsRule>,
+    /// `final` of sing-box: the server for names that no rule matches, by its place.
+    pub default: usize,
 }
 
 /// One entry of `dns.hosts`.
@@ -58,6 +62,8 @@ pub enum DnsFallback {
 pub struct DnsServer {
     /// `address` with `port`.
     pub address: DnsServerAddress,
+    /// `tag` of a server of sing-box: its name for rules and outbounds.
+    pub name: Option<Tag>,
     /// `tag`, or that of `dns`: the inbound tag that rules see on its queries.
     pub tag: Option<Tag>,
     /// `domains`: the names for which it comes before others.
@@ -84,6 +90,17 @@ pub struct DnsServer {
     pub span: Span,
 }
 
+/// One of sing-box's `dns.rules`.
+#[derive(Debug, Clone)]
+pub struct DnsRule {
+    /// What has to hold of the name.
+    pub matcher: Matcher,
+    /// The server that is asked, by its place; `None` where nobody is.
+    pub server: Option<usize>,
+    /// The whole object.
+    pub span: Span,
+}
+
 /// `expectedIPs` or `unexpectedIPs`.
 #[derive(Debug, Clone, Default)]
 pub struct AddressFilter {
@@ -94,19 +111,34 @@ pub struct AddressFilter {
 }
 
 /// Who is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum DnsServerAddress {
     /// `localhost`: the resolver of the system.
     System,
+    /// A list that answers itself.
+    Hosts(Vec<HostsEntry>),
     /// A server.
     Remote {
         /// How it is spoken to.
         protocol: DnsProtocol,
         /// Where it is.
         target: Target,
-        /// `+local`: queries pass no rule and go out directly.
-        local: bool,
+        /// How queries get there.
+        way: DnsWay,
     },
+}
+
+/// How queries get to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsWay {
+    /// As the rules say.
+    Routed,
+    /// `+local`, and sing-box without `detour`: they pass no rule and go out directly.
+    Direct,
+    /// `detour`: through this outbound.
+    Through(Spanned<Tag>),
+    /// Through what takes connections that no rule matches: the old form of sing-box.
+    ThroughDefault,
 }
 
 /// How a DNS server is spoken to.

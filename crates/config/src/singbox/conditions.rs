@@ -12,7 +12,7 @@ use crate::{
     },
     nearest,
     object::{Object, choose},
-    report::{Report, quote},
+    report::{Report, all_of, quote},
 };
 
 const TEXTS: Form = Form::OneOrMany(&Form::Text);
@@ -97,7 +97,7 @@ const GEO_SITE: &str = "Old form: lists of `geosite.dat` that the name is in; us
 const PROTOCOLS: [&str; 10] =
     ["http", "tls", "quic", "stun", "dns", "bittorrent", "dtls", "ssh", "rdp", "ntp"];
 /// Those that are recognised here.
-const KNOWN_PROTOCOLS: [&str; 3] = ["http", "tls", "bittorrent"];
+const KNOWN_PROTOCOLS: [&str; 9] = ["http", "tls", "bittorrent", "dns", "ssh", "quic", "stun", "dtls", "ntp"];
 
 /// Reads the conditions of a rule.
 pub(super) fn read(rule: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> Conditions {
@@ -323,12 +323,12 @@ fn read_protocols(rule: &Object<'_>, names: &Names, report: &mut Report<'_>) -> 
             report.error(text.span, format!("unknown protocol: {}", quote(text.value)));
             report.help(match nearest(text.value, PROTOCOLS) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => "there are `http`, `tls` and `bittorrent`".to_owned(),
+                None => format!("there are {}", all_of(KNOWN_PROTOCOLS)),
             });
-        } else if text.value != "dns" && !KNOWN_PROTOCOLS.contains(&text.value) {
+        } else if !KNOWN_PROTOCOLS.contains(&text.value) {
             report
                 .warning(text.span, format!("{} never matches in this version", quote(text.value)))
-                .help("what is recognised are `http`, `tls`, `bittorrent` and `dns`");
+                .help(format!("what is recognised are {}", all_of(KNOWN_PROTOCOLS)));
         } else if !names.sniffs && text.value != "http" {
             report
                 .warning(

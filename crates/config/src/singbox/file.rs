@@ -1,9 +1,9 @@
-use super::{checks, experimental, groups, inbound, log, names::Names, outbound, route};
+use super::{checks, dns, experimental, groups, inbound, list, log, names::Names, outbound, route};
 use crate::{
     Dialect, Span,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{Config, Dns, Stats},
+    model::{Config, Stats},
     object::Object,
     report::Report,
 };
@@ -14,7 +14,7 @@ pub(super) static FILE: KeyTable = KeyTable {
     doc: "A whole configuration file.",
     keys: &[
         Key::new("log", Form::Object("Log"), "What is logged."),
-        Key::new("dns", Form::Any, "How names are resolved."),
+        Key::new("dns", Form::Object("Dns"), "How names are resolved."),
         Key::new("inbounds", Form::List(&inbound::FORM), "Where clients come in; at least one."),
         Key::new(
             "outbounds",
@@ -64,8 +64,11 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         ],
         report,
     );
+    let dns = dns::read(&file, &mut names, report);
     let mut outbounds = outbound::read_all(outbounds, &mut names, report);
     let (routing, resolver) = route::read(&file, &mut names, &mut outbounds, report);
+    let dns = dns::finish(dns, resolver, &mut names, report);
+    list::find_unused_rule_sets(&names, report);
     if routing.default.is_none()
         && let Some(tag) = outbounds.first().and_then(|outbound| outbound.tag.as_ref())
     {
@@ -76,7 +79,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     Some(Config {
         dialect: Dialect::SingBox,
         log,
-        dns: Dns { resolver, ..Dns::default() },
+        dns,
         inbounds,
         outbounds,
         observatories: Vec::new(),

@@ -3,6 +3,8 @@
 mod action;
 mod conditions;
 mod dial;
+mod dns;
+mod dns_rule;
 mod experimental;
 mod file;
 mod inbound;
@@ -22,6 +24,13 @@ use crate::{checks, groups, host, keys::KeyTable, names};
 pub(crate) static TABLES: &[&KeyTable] = &[
     &file::FILE,
     &log::LOG,
+    &dns::DNS,
+    &dns::LOCAL,
+    &dns::HOSTS,
+    &dns::REMOTE,
+    &dns::HTTPS,
+    &dns::LEGACY,
+    &dns_rule::RULE,
     &inbound::MIXED,
     &inbound::SOCKS,
     &inbound::HTTP,

@@ -1,4 +1,4 @@
-use super::{checks, dial, list, names::Names, rule, rule_set};
+use super::{checks, dial, names::Names, rule, rule_set};
 use crate::{
     keys::{Form, Key, KeyTable},
     model::{DomainStrategy, Outbound, OutboundProtocol, ResolveOptions, Routing},
@@ -93,7 +93,6 @@ pub(super) fn read(
         socket.mark = socket.mark.or(mark);
     }
     checks::find_unreachable(&rules, None, report);
-    list::find_unused_rule_sets(names, report);
     let domain_strategy = DomainStrategy::AsIs;
     (Routing { domain_strategy, rules, balancers: Vec::new(), rule_sets, default }, resolver)
 }

@@ -11,7 +11,7 @@ use crate::{
 /// Logical rules may stand in each other so deep.
 const MAX_NESTING: usize = 32;
 
-const LOGIC: [Key; 4] = [
+pub(super) const LOGIC: [Key; 4] = [
     Key::new(
         "type",
         Form::Word(&["", "default", "logical"]),
@@ -143,7 +143,7 @@ pub(super) fn read(value: &Value, names: &mut Names, report: &mut Report<'_>) ->
 }
 
 /// `n_errors` is how many errors there were before the rule.
-fn read_matcher(
+pub(super) fn read_matcher(
     rule: &Object<'_>,
     (depth, n_errors): (usize, usize),
     names: &mut Names,

@@ -109,6 +109,8 @@ pub(super) fn read(file: &Object<'_>, names: &mut Names, report: &mut Report<'_>
         family: family.unwrap_or_default(),
         fallback: read_fallback(&dns, report),
         resolver: None,
+        rules: Vec::new(),
+        default: 0,
     }
 }
 

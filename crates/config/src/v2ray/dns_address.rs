@@ -5,7 +5,7 @@ use waypost_net::{Host, Target};
 use super::host;
 use crate::{
     Spanned,
-    model::{DnsProtocol, DnsServerAddress},
+    model::{DnsProtocol, DnsServerAddress, DnsWay},
     nearest,
     report::{Report, one_of, quote},
 };
@@ -61,7 +61,7 @@ impl Protocol {
 }
 
 /// Reads an address or a URL. `port` is what stands beside it, with the place of its key.
-pub(super) fn read(
+pub(crate) fn read(
     text: Spanned<&str>,
     port: Option<Spanned<u16>>,
     report: &mut Report<'_>,
@@ -76,7 +76,7 @@ pub(super) fn read(
     let Some((scheme, rest)) = text.value.split_once("://") else {
         let port_beside = port.map(|port| port.value);
         let target = read_target(text.value, port_beside.unwrap_or(53), text, report)?;
-        return Some(DnsServerAddress::Remote { protocol: DnsProtocol::Udp, target, local: false });
+        return Some(DnsServerAddress::Remote { protocol: DnsProtocol::Udp, target, way: DnsWay::Routed });
     };
     let Scheme { protocol, local } = read_scheme(scheme, text, report)?;
     if let Some(port) = port {
@@ -99,7 +99,8 @@ pub(super) fn read(
         Protocol::Tls => no_path(report).map(|()| DnsProtocol::Tls),
         Protocol::Https => read_path(path, text, report).map(|path| DnsProtocol::Https { path }),
     }?;
-    Some(DnsServerAddress::Remote { protocol, target, local })
+    let way = if local { DnsWay::Direct } else { DnsWay::Routed };
+    Some(DnsServerAddress::Remote { protocol, target, way })
 }
 
 fn read_scheme(scheme: &str, text: Spanned<&str>, report: &mut Report<'_>) -> Option<Scheme> {

@@ -98,6 +98,7 @@ pub(super) fn read(
 ) -> Option<DnsServer> {
     let server = DnsServer {
         address: DnsServerAddress::System,
+        name: None,
         tag: defaults.tag.as_ref().map(|tag| tag.value.clone()),
         domains: Vec::new(),
         expected: None,

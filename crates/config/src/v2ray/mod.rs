@@ -5,7 +5,7 @@ mod attrs;
 mod balancer;
 mod conditions;
 mod dns;
-mod dns_address;
+pub(crate) mod dns_address;
 mod dns_outbound;
 mod dns_server;
 mod domain;

@@ -39,7 +39,8 @@ async fn by_a_way_through_the_rules_the_name_goes_along() {
 fn with_named_server(hosts: Hosts, system: Arc<dyn SystemLookup>, network: Arc<dyn Network>) -> Resolver {
     let names = NamesBuilder::default().build().unwrap();
     let servers = vec![udp("dns.loop")];
-    let spec = ServersSpec { servers, names, fallback: Fallback::Always, network, roots: None };
+    let spec =
+        ServersSpec { servers, names, fallback: Fallback::Always, chooser: None, network, roots: None };
     Resolver::with_lookup(hosts, system).with_servers(spec).unwrap()
 }
 

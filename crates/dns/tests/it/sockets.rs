@@ -57,6 +57,7 @@ fn resolver(address: SocketAddr, protocol: Protocol, roots: Option<RootCertStore
         servers: vec![server],
         names: NamesBuilder::default().build().unwrap(),
         fallback: Fallback::Always,
+        chooser: None,
         network: Arc::new(DirectNetwork),
         roots,
     };

@@ -320,8 +320,14 @@ pub(crate) fn resolver_with<'n>(
 ) -> Resolver {
     let mut names = NamesBuilder::default();
     give_names(&mut names);
-    let spec =
-        ServersSpec { servers, names: names.build().unwrap(), fallback, network: world.clone(), roots: None };
+    let spec = ServersSpec {
+        servers,
+        names: names.build().unwrap(),
+        fallback,
+        chooser: None,
+        network: world.clone(),
+        roots: None,
+    };
     Resolver::with_lookup(Hosts::default(), Arc::new(System)).with_servers(spec).unwrap()
 }
 

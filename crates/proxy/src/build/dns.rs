@@ -3,9 +3,10 @@
 use std::{net::IpAddr, sync::Arc};
 
 use waypost_config::{
-    Diagnostic, Severity, Span, Spanned,
+    Diagnostic, Dialect, Severity, Span, Spanned,
     model::{
-        self, Config, DnsFallback, DnsProtocol, DnsServer, DnsServerAddress, DomainEntry, HostsAnswer, IpSet,
+        self, Config, DnsFallback, DnsProtocol, DnsServer, DnsServerAddress, DnsWay, DomainEntry,
+        HostsAnswer, IpSet,
     },
 };
 use waypost_dns::{
@@ -17,31 +18,42 @@ use waypost_geosite::go_regexp;
 use waypost_net::DomainName;
 use waypost_router::{EntryKind, Problem};
 
+mod rules;
+
 use super::{
     failure, family,
     geo::{GeoFiles, Reported},
-    rules,
+    rules as routing,
 };
-use crate::queries::QueryNetwork;
+use crate::{lookups::Lookups, queries::QueryNetwork};
 
 /// Upper bound of one compiled expression of the `hosts` section.
 const HOSTS_REGEXP_LIMIT_BYTES: usize = 1 << 20;
 
-/// The resolver, and what its queries travel in; `None` if something is wrong.
+/// What resolves names.
+pub(super) struct Resolving {
+    pub(super) resolver: Resolver,
+    /// What its queries travel in.
+    pub(super) network: Arc<QueryNetwork>,
+    pub(super) lookups: Lookups,
+}
+
+/// What resolves names; `None` if something is wrong.
 pub(super) fn resolver(
     config: &Config,
     files: &GeoFiles,
     problems: &mut Vec<Diagnostic>,
-) -> Option<(Resolver, Arc<QueryNetwork>)> {
+) -> Option<Resolving> {
     let network = Arc::new(QueryNetwork::default());
-    let resolver = Resolver::new(hosts(config, files, problems)).with_family(family(config.dns.family));
+    let resolver =
+        Resolver::new(hosts(&config.dns.hosts, files, problems)).with_family(family(config.dns.family));
     let servers = &config.dns.servers;
     let is_only_system = matches!(
         &**servers,
         [DnsServer { address: DnsServerAddress::System, expected: None, unexpected: None, .. }]
     );
     if servers.is_empty() || is_only_system {
-        return Some((resolver, network));
+        return Some(Resolving { resolver, network, lookups: Lookups::default() });
     }
     let before = count_errors(problems);
     let mut names = NamesBuilder::default();
@@ -54,6 +66,9 @@ pub(super) fn resolver(
         add_names(&mut names, number, server, files, problems);
         specs.push(spec(server, files, problems));
     }
+    let lookups = rules::lookups(config, &mut specs);
+    let is_chosen = config.dialect == Dialect::SingBox;
+    let chooser = if is_chosen { rules::chooser(config, files, problems) } else { None };
     let names = names.build().map_err(|error| problems.push(failure(Span::default(), &error))).ok()?;
     let fallback = match config.dns.fallback {
         DnsFallback::Always => Fallback::Always,
@@ -67,11 +82,12 @@ pub(super) fn resolver(
         servers: specs,
         names,
         fallback,
+        chooser,
         network: network.clone() as Arc<dyn Network>,
         roots: None,
     };
     match resolver.with_servers(spec) {
-        Ok(resolver) => Some((resolver, network)),
+        Ok(resolver) => Some(Resolving { resolver, network, lookups }),
         Err(error) => {
             problems.push(failure(Span::default(), &error));
             None
@@ -89,8 +105,8 @@ fn error(span: Span, message: String) -> Diagnostic {
 
 fn spec(server: &DnsServer, files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> ServerSpec {
     let address = match &server.address {
-        DnsServerAddress::System => ServerAddress::System,
-        DnsServerAddress::Remote { protocol, target, local } => ServerAddress::Remote {
+        DnsServerAddress::System | DnsServerAddress::Hosts(_) => ServerAddress::System,
+        DnsServerAddress::Remote { protocol, target, way } => ServerAddress::Remote {
             protocol: match protocol {
                 DnsProtocol::Udp => Protocol::Udp,
                 DnsProtocol::Tcp => Protocol::Tcp,
@@ -98,7 +114,12 @@ fn spec(server: &DnsServer, files: &GeoFiles, problems: &mut Vec<Diagnostic>) ->
                 DnsProtocol::Https { path } => Protocol::Https { path: path.clone() },
             },
             target: target.clone(),
-            way: if *local { Way::Direct } else { Way::Routed { tag: server.tag.clone() } },
+            way: match way {
+                DnsWay::Direct => Way::Direct,
+                DnsWay::Routed => Way::Routed { tag: server.tag.clone() },
+                DnsWay::Through(tag) => Way::Through { outbound: Some(tag.value.clone()) },
+                DnsWay::ThroughDefault => Way::Through { outbound: None },
+            },
         },
     };
     ServerSpec {
@@ -112,6 +133,10 @@ fn spec(server: &DnsServer, files: &GeoFiles, problems: &mut Vec<Diagnostic>) ->
         timeout: server.timeout,
         cache: server.cache,
         stale: server.stale,
+        hosts: match &server.address {
+            DnsServerAddress::Hosts(entries) => Some(Arc::new(hosts(entries, files, problems))),
+            DnsServerAddress::System | DnsServerAddress::Remote { .. } => None,
+        },
     }
 }
 
@@ -163,7 +188,7 @@ fn texts<'a>(
     match &entry.value {
         DomainEntry::Keyword(text) => one(EntryKind::Keyword, text),
         DomainEntry::Regexp(text) => {
-            problems.extend(rules::upper_case_warning(text, entry.span));
+            problems.extend(routing::upper_case_warning(text, entry.span));
             one(EntryKind::Regexp, text)
         }
         DomainEntry::Suffix(text) => one(EntryKind::Suffix, text),
@@ -171,14 +196,14 @@ fn texts<'a>(
         DomainEntry::Full(text) => one(EntryKind::Full, text),
         DomainEntry::List(list) => {
             let texts = files.site(list, entry.span, problems).unwrap_or_else(|Reported| Vec::new());
-            (Some(rules::site_label(list)), texts)
+            (Some(routing::site_label(list)), texts)
         }
     }
 }
 
 fn bad_text(span: Span, list: Option<&str>, error: &Problem) -> Diagnostic {
     match list {
-        Some(label) => rules::bad_entry(span, label, error),
+        Some(label) => routing::bad_entry(span, label, error),
         None => failure(span, error),
     }
 }
@@ -226,9 +251,9 @@ fn address_filter(
     AddressFilter { set, only_prefer: filter.only_prefer }
 }
 
-fn hosts(config: &Config, files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> Hosts {
+fn hosts(written: &[model::HostsEntry], files: &GeoFiles, problems: &mut Vec<Diagnostic>) -> Hosts {
     let mut entries = Vec::new();
-    for entry in &config.dns.hosts {
+    for entry in written {
         let answer = match &entry.answer {
             HostsAnswer::Addresses(addresses) => Answer::Addresses(addresses.clone()),
             HostsAnswer::Alias(name) => Answer::Alias(name.clone()),

@@ -11,16 +11,14 @@ mod rule_sets;
 mod rules;
 mod sniffing;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
-    Diagnostic, DiagnosticRecord, Options, Severity, Source, Span,
-    model::{AddressFamily, Config, InboundProtocol},
+    Diagnostic, DiagnosticRecord, Dialect, Options, Severity, Source, Span,
+    model::{AddressFamily, Config, FreedomResolve, InboundProtocol, OutboundProtocol},
 };
 use waypost_dns::{Family, Resolver};
-use waypost_router::Router;
+use waypost_router::{Resolve, Router};
 
 pub use self::{
     assets::{AssetError, Assets},
@@ -29,9 +27,10 @@ pub use self::{
 use self::{geo::GeoFiles, groups::Leaf};
 use crate::{
     dial::Dialer,
+    dispatch::lookup_family,
     handshake::HandshakeSettings,
+    lookups::Lookups,
     mode::Modes,
-    queries::QueryNetwork,
     snapshot::{self, Outbound, Snapshot, WayOut},
     sniffing::Sniffing,
 };
@@ -116,8 +115,11 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
-    let Parts { router, resolver, outbounds, leaves, sniffing } = parts(config, source, assets, problems);
-    let (resolver, queries) = resolver?;
+    let Parts { router, resolver, mut outbounds, leaves, sniffing } = parts(config, source, assets, problems);
+    let dns::Resolving { resolver, network: queries, lookups } = resolver?;
+    for outbound in &mut outbounds {
+        outbound.resolver = outbound.lookup.take().map(|lookup| pinned(&resolver, &lookups, &lookup));
+    }
     let pools = groups::pools(config, &leaves, problems);
     Some(Snapshot::new(snapshot::Parts {
         router: router?,
@@ -125,6 +127,7 @@ fn snapshot(
         pools: pools?,
         default: default(config),
         resolver,
+        lookups,
         queries,
         family: family(config.dns.family),
         modes: modes(config),
@@ -145,7 +148,7 @@ fn modes(config: &Config) -> Option<Modes> {
 /// What a configuration comes to without its groups, which can only be joined if every tag is right.
 struct Parts {
     router: Option<Router>,
-    resolver: Option<(Resolver, Arc<QueryNetwork>)>,
+    resolver: Option<dns::Resolving>,
     outbounds: Vec<Outbound>,
     leaves: Vec<Leaf>,
     sniffing: Vec<Option<Sniffing>>,
@@ -167,9 +170,11 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
     for outbound in &config.outbounds {
         let tag = outbound.tag.as_ref().map(|tag| tag.value.clone());
         let Some(leaf) = Leaf::new(tag.clone(), outbound) else { continue };
-        match Dialer::try_new(&outbound.protocol, &outbound.socket) {
+        match Dialer::try_new(&resolving(config, &outbound.protocol), &outbound.socket) {
             Ok(dialer) => {
-                outbounds.push(Outbound::new(tag, dialer, outbound.networks));
+                let lookup = outbound.resolve.as_ref().or(config.dns.resolver.as_ref());
+                let lookup = lookup.map(action::resolve);
+                outbounds.push(Outbound { lookup, ..Outbound::new(tag, dialer, outbound.networks) });
                 leaves.push(leaf);
             }
             Err(error) => problems.push(failure(outbound.span, &error)),
@@ -198,6 +203,27 @@ fn default(config: &Config) -> Option<WayOut> {
     } else {
         WayOut::Outbound(index - groups_before)
     })
+}
+
+/// The protocol of an outbound, which in a file of sing-box leaves names to its DNS servers, if it has any.
+fn resolving(config: &Config, protocol: &OutboundProtocol) -> OutboundProtocol {
+    let leaves = config.dialect == Dialect::SingBox && !config.dns.servers.is_empty();
+    if let OutboundProtocol::Freedom { resolve: FreedomResolve::AsIs, redirect } = protocol
+        && leaves
+    {
+        let resolve = FreedomResolve::Use(AddressFamily::Any);
+        return OutboundProtocol::Freedom { resolve, redirect: redirect.clone() };
+    }
+    protocol.clone()
+}
+
+/// A resolver that asks whom a look-up names.
+fn pinned(resolver: &Resolver, lookups: &Lookups, lookup: &Resolve) -> Resolver {
+    let resolver = lookups.resolver(resolver, lookup);
+    match lookup_family(lookup) {
+        Some(family) => resolver.with_family(family),
+        None => resolver,
+    }
 }
 
 fn family(family: AddressFamily) -> Family {

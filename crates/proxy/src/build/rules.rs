@@ -55,7 +55,7 @@ pub(super) struct Written<'a> {
 }
 
 /// The rule sets of the file itself.
-fn inline_sets<'a>(config: &'a Config) -> Vec<NamedSet<'a>> {
+pub(super) fn inline_sets<'a>(config: &'a Config) -> Vec<NamedSet<'a>> {
     let named = |set: &'a model::RuleSet| match &set.source {
         model::RuleSetSource::Inline(rules) => {
             Some(NamedSet { tag: &set.tag.value, span: set.span, set: rules })

@@ -38,6 +38,9 @@ pub(crate) async fn decide<'s>(
     first: &mut FirstBytes<'_>,
 ) -> Result<Decision<'s>, Undecided> {
     flow.mode = snapshot.modes().map(Modes::current);
+    if flow.detour.is_some() {
+        return Ok(Decision { rule: None, matched_addresses: Vec::new() });
+    }
     let mut step = snapshot.router().route(flow);
     loop {
         step = match step {
@@ -102,7 +105,8 @@ async fn resolve(snapshot: &Snapshot, wanted: &Resolve, flow: &mut Flow) -> Resu
     // A look-up must not wait for another one.
     let Some(name) = flow.target.host.domain().filter(|_| !flow.is_own_query).cloned() else { return Ok(()) };
     let family = lookup_family(wanted).unwrap_or_else(|| snapshot.family());
-    let lookup = snapshot.resolver().resolve(&name, family);
+    let resolver = snapshot.lookups().resolver(snapshot.resolver(), wanted);
+    let lookup = resolver.resolve(&name, family);
     let found = match timeout(ROUTE_LOOKUP_TIMEOUT, lookup).await {
         Ok(found) => found.map_err(|error| Chain(&error).to_string()),
         Err(_elapsed) => Err(format!("no answer within {ROUTE_LOOKUP_TIMEOUT:?}")),

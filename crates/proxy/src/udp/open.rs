@@ -200,13 +200,14 @@ impl Attempts for DatagramDials<'_, '_, '_> {
         let deadline = Instant::now() + self.dials.pace().attempt_timeout;
         let attempt = route.attempt(number);
         let (member, limit) = (attempt.member, &self.core.limit);
+        let resolver = snapshot.resolver_at(attempt.outbound, flow);
         match attempt.outbound.dialer.datagram_way() {
             DatagramWay::Blackhole => Err(DialError::Blackholed { http_response: false }),
             DatagramWay::Loopback(inbound) => Err(DialError::Loopback { inbound: inbound.clone() }),
             DatagramWay::Freedom(way) => {
                 let prefer = &decision.matched_addresses;
                 let found = if flow.addresses.is_empty() {
-                    way.addresses(&flow.target, prefer, snapshot.resolver(), deadline).await?
+                    way.addresses(&flow.target, prefer, resolver, deadline).await?
                 } else {
                     way.resolved(&flow.target, &flow.addresses)
                 };
@@ -218,7 +219,7 @@ impl Attempts for DatagramDials<'_, '_, '_> {
                 Ok((carrier, Some(to)))
             }
             DatagramWay::Proxy(servers) => {
-                let open = Carrier::socks(servers, snapshot.resolver(), deadline, limit);
+                let open = Carrier::socks(servers, resolver, deadline, limit);
                 let (carrier, is_new) = self.carriers.get_or_open(member, open).await?;
                 self.joined.store(!is_new, Ordering::Relaxed);
                 Ok((carrier, None))

@@ -33,6 +33,11 @@ impl Running {
     }
 
     async fn start_before(behaviours: [Behaviour; 2], rules: Value) -> Self {
+        Self::start_with(behaviours, json!({"rules": rules, "final": "out"}), json!({})).await
+    }
+
+    /// The same with a whole `route` and `dns`.
+    async fn start_with(behaviours: [Behaviour; 2], route: Value, dns: Value) -> Self {
         let [out, other] = behaviours;
         let nodes = [Socks5Node::start("out", out).await, Socks5Node::start("other", other).await];
         let node = |tag: &str, node: &Socks5Node| {
@@ -44,7 +49,7 @@ impl Running {
             "outbounds": [
                 node("out", &nodes[0]), node("other", &nodes[1]), {"type": "direct", "tag": "direct"}
             ],
-            "route": {"rules": rules, "final": "out"},
+            "route": route, "dns": dns,
         });
         let source = Source::new("config.json", config.to_string()).unwrap();
         let loaded = load(&source, &Options::default(), &Assets::new(None, &|_| None));
@@ -257,5 +262,73 @@ async fn datagrams_go_by_what_is_sniffed_resolved_and_changed() {
     while !running.proxy.connections().is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(5), "its time is over");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Servers that are lists, each with an address of its own for the same names.
+fn lists() -> Value {
+    let list = |tag: &str, address: &str| {
+        json!({"type": "hosts", "tag": tag, "predefined": {
+            "a.example": address, "b.example": [address], "c.example": address,
+        }})
+    };
+    json!({
+        "servers": [list("one", "127.1.0.1"), list("two", "127.2.0.1"), list("three", "127.3.0.1")],
+        "rules": [
+            {"domain": "b.example", "server": "two"},
+            {"type": "logical", "mode": "and", "rules": [{"domain_suffix": "example"}, {"domain_keyword": "c."}],
+             "action": "reject"},
+        ],
+        "final": "one",
+    })
+}
+
+#[tokio::test]
+async fn names_go_to_the_servers_that_dns_rules_say_or_that_an_action_names() {
+    let rules = json!([
+        {"port": 1, "action": "resolve"},
+        {"port": 2, "action": "resolve", "server": "three"},
+        {"port": 3, "action": "resolve", "server": "three", "disable_cache": true, "strategy": "ipv4_only"},
+    ]);
+    let route = json!({"rules": rules, "final": "out"});
+    let running = Running::start_with([Behaviour::Label; 2], route, lists()).await;
+    for (name, port, address) in [
+        ("a.example", 1, "127.1.0.1"),
+        ("b.example", 1, "127.2.0.1"),
+        ("b.example", 2, "127.3.0.1"),
+        ("c.example", 2, "127.3.0.1"),
+        ("c.example", 3, "127.3.0.1"),
+    ] {
+        check(&running.way(name, port, b"").await, "out", &format!("{address}:{port}"));
+    }
+    let refused = [running.tunnel("c.example", 1).await, running.tunnel("d.example", 1).await];
+    assert!(refused.iter().all(|refused| matches!(refused, Err(4))), "a rule refuses, and no list has it");
+}
+
+#[tokio::test]
+async fn names_that_outbounds_dial_are_resolved_by_the_server_that_is_said() {
+    let echo = tokio::net::TcpListener::bind("127.3.0.1:0").await.unwrap();
+    let port = echo.local_addr().unwrap().port();
+    let route = json!({
+        "rules": [{"port": port, "outbound": "direct"}], "final": "out", "default_domain_resolver": "three",
+    });
+    let running = Running::start_with([Behaviour::Label; 2], route, lists()).await;
+    running.tunnel("a.example", port).await.unwrap();
+    timeout(LIMIT, echo.accept()).await.expect("it goes there").unwrap();
+}
+
+#[tokio::test]
+async fn questions_take_the_detour_of_their_server() {
+    for (server, node) in [
+        (json!({"type": "tcp", "tag": "s", "server": "192.0.2.53", "detour": "other"}), 1),
+        (json!({"type": "udp", "tag": "s", "server": "192.0.2.53", "detour": "other"}), 1),
+        (json!({"address": "tcp://192.0.2.53", "tag": "s"}), 0),
+    ] {
+        let route = json!({"rules": [{"network": "tcp", "action": "resolve"}], "final": "out"});
+        let dns = json!({"servers": [server]});
+        let running = Running::start_with([Behaviour::Label; 2], route, dns).await;
+        running.tunnel("a.example", 1).await.expect_err("the node is no DNS server");
+        assert_eq!(running.nodes[node].seen()[0].target.to_string(), "192.0.2.53:53");
+        assert_eq!(running.nodes[1 - node].accepted(), 0);
     }
 }

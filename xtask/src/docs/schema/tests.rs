@@ -21,21 +21,24 @@ for file in files:
 
 /// What is wrong with each file by the schema of its dialect; empty texts mean nothing.
 fn validate(schema: &Value, files: &[Value]) -> Option<Vec<String>> {
-    let mut python = Command::new("python3");
-    let has_validator = python.args(["-c", "import jsonschema"]).stderr(Stdio::null()).status();
-    if !has_validator.is_ok_and(|status| status.success()) {
+    // That of Debian has the package even where another one comes first.
+    let has_validator = |python: &&str| {
+        let mut python = Command::new(python);
+        let status = python.args(["-c", "import jsonschema"]).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let Some(python) = ["/usr/bin/python3", "python3"].into_iter().find(has_validator) else {
         #[expect(clippy::disallowed_methods, reason = "whether programs must be there is told so")]
         let required = std::env::var_os("CI_REQUIRE_PEERS").is_some_and(|value| value == "1");
         assert!(!required, "no `python3` has the module `jsonschema`, and CI_REQUIRE_PEERS=1 asks for it");
         waypost_testkit::say_skipped("docs::schema", "no `python3` has the module `jsonschema`");
         return None;
-    }
+    };
     let input = tempfile::NamedTempFile::new().unwrap();
     let values: Vec<&Value> = std::iter::once(schema).chain(files).collect();
     serde_json::to_writer(&input, &values).unwrap();
     let stdin = fs::File::open(input.path()).unwrap();
-    let output =
-        Command::new("python3").args(["-W", "ignore", "-c", VALIDATE]).stdin(stdin).output().unwrap();
+    let output = Command::new(python).args(["-W", "ignore", "-c", VALIDATE]).stdin(stdin).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let verdicts: Vec<String> =
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();

@@ -2,7 +2,7 @@ use super::super::{
     json::{Fields, Json},
     losses::Losses,
 };
-use crate::model::{AddressFamily, Dns, DnsProtocol, DnsServer, DnsServerAddress};
+use crate::model::{AddressFamily, Dns, DnsProtocol, DnsServer, DnsServerAddress, DnsWay};
 
 /// `dns`, as far as it is a server that is asked for everything.
 pub(super) fn dns(dns: &Dns, losses: &mut Losses) -> Fields {
@@ -19,16 +19,18 @@ pub(super) fn dns(dns: &Dns, losses: &mut Losses) -> Fields {
         fields.put("servers", self::server(server, losses));
         fields.put("final", "dns");
     }
-    match (dns.family, first.map_or(AddressFamily::Any, |server| server.family)) {
-        (AddressFamily::V4, _) | (AddressFamily::Any, AddressFamily::V4) => {
-            fields.put("strategy", "ipv4_only");
-        }
-        (AddressFamily::V6, _) | (AddressFamily::Any, AddressFamily::V6) => {
-            fields.put("strategy", "ipv6_only");
-        }
-        (AddressFamily::Any, AddressFamily::Any) => {}
-    }
+    let of_server = first.map_or(AddressFamily::Any, |server| server.family);
+    put_family(if dns.family == AddressFamily::Any { of_server } else { dns.family }, &mut fields);
     fields
+}
+
+/// Which addresses are asked for, if not all are.
+pub(super) fn put_family(family: AddressFamily, fields: &mut Fields) {
+    match family {
+        AddressFamily::Any => {}
+        AddressFamily::V4 => fields.put("strategy", "ipv4_only"),
+        AddressFamily::V6 => fields.put("strategy", "ipv6_only"),
+    }
 }
 
 fn server(server: &DnsServer, losses: &mut Losses) -> Vec<Json> {
@@ -40,13 +42,23 @@ fn server(server: &DnsServer, losses: &mut Losses) -> Vec<Json> {
     fields.put("tag", "dns");
     match &server.address {
         DnsServerAddress::System => fields.put("type", "local"),
-        DnsServerAddress::Remote { protocol, target, local } => {
-            if !local {
-                losses.lose(
+        DnsServerAddress::Hosts(_) => {
+            losses.lose(server.span, "a list of names as a server in this version", None);
+        }
+        DnsServerAddress::Remote { protocol, target, way } => {
+            match way {
+                DnsWay::Direct => {}
+                DnsWay::Through(tag) => fields.put("detour", tag.value.as_str()),
+                DnsWay::Routed => losses.lose(
                     server.span,
                     "that queries take the rules",
                     "`+local` in the address goes past them",
-                );
+                ),
+                DnsWay::ThroughDefault => losses.lose(
+                    server.span,
+                    "that queries go where no rule sends a connection",
+                    "name the outbound in `detour`",
+                ),
             }
             fields.put(
                 "type",

@@ -2,6 +2,7 @@
 
 mod balancer;
 mod dns;
+mod dns_servers;
 mod inbound;
 mod matcher;
 mod outbound;
@@ -17,7 +18,7 @@ use super::{
     losses::Losses,
 };
 use crate::{
-    Span,
+    Dialect, Span,
     model::{Config, Experimental, LogLevel, OutboundProtocol, Stats},
 };
 
@@ -26,7 +27,11 @@ pub(super) fn file(config: &Config, losses: &mut Losses) -> Json {
     let names = Names::new(config);
     let mut file = Fields::default();
     file.put_filled("log", log(config.log.level));
-    file.put_filled("dns", dns::dns(&config.dns, losses));
+    let dns = match config.dialect {
+        Dialect::V2ray => dns::dns(&config.dns, losses),
+        Dialect::SingBox => dns_servers::dns(&config.dns, losses),
+    };
+    file.put_filled("dns", dns);
     file.put("inbounds", inbound::inbounds(config, &names, losses));
     let mut outbounds = outbound::outbounds(config, losses);
     outbounds.extend(balancer::groups(config, &names, losses));

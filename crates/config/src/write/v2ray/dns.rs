@@ -1,10 +1,36 @@
 use super::{
-    super::json::{Fields, Json},
+    super::{
+        json::{Fields, Json},
+        losses::Losses,
+    },
     entries,
 };
 use crate::model::{
-    AddressFamily, AddressFilter, Dns, DnsFallback, DnsProtocol, DnsServer, DnsServerAddress, HostsAnswer,
+    AddressFamily, AddressFilter, Dns, DnsFallback, DnsProtocol, DnsServer, DnsServerAddress, DnsWay,
+    HostsAnswer,
 };
+
+/// What `dns` of sing-box says besides: which server is asked for a name, and by which way.
+pub(super) fn lose(dns: &Dns, losses: &mut Losses) {
+    for rule in &dns.rules {
+        losses.lose(rule.span, "a DNS rule", "`domains` of a DNS server come closest");
+    }
+    let named = dns.servers.iter().filter(|server| server.name.is_some());
+    for (index, server) in named.enumerate() {
+        match &server.address {
+            DnsServerAddress::Hosts(_) => {
+                losses.lose(server.span, "a list of names as a server", "use `hosts`");
+            }
+            DnsServerAddress::Remote { way: DnsWay::Through(_) | DnsWay::ThroughDefault, .. } => {
+                losses.lose(server.span, "`detour` of a DNS server", "rules decide about its `tag`");
+            }
+            DnsServerAddress::System | DnsServerAddress::Remote { .. } if index > 0 => {
+                losses.lose(server.span, "a DNS server that is asked only where something names it", None);
+            }
+            DnsServerAddress::System | DnsServerAddress::Remote { .. } => {}
+        }
+    }
+}
 
 /// `dns`; empty if there is nothing to say.
 pub(super) fn dns(dns: &Dns) -> Fields {
@@ -69,8 +95,11 @@ fn put_filter(key: &str, filter: Option<&AddressFilter>, fields: &mut Fields) {
 }
 
 fn address(address: &DnsServerAddress) -> String {
-    let DnsServerAddress::Remote { protocol, target, local } = address else { return "localhost".to_owned() };
-    let local = if *local { "+local" } else { "" };
+    let DnsServerAddress::Remote { protocol, target, way } = address else { return "localhost".to_owned() };
+    let local = match way {
+        DnsWay::Direct => "+local",
+        DnsWay::Routed | DnsWay::Through(_) | DnsWay::ThroughDefault => "",
+    };
     let (scheme, path) = match protocol {
         DnsProtocol::Udp => ("udp", ""),
         DnsProtocol::Tcp => ("tcp", ""),

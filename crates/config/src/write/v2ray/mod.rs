@@ -64,6 +64,7 @@ fn put_policy(levels: Fields, stats: Stats, file: &mut Fields) {
 }
 
 fn lose_rest(config: &Config, losses: &mut Losses) {
+    dns::lose(&config.dns, losses);
     if config.dns.resolver.as_ref().is_some_and(|resolver| *resolver != ResolveOptions::default()) {
         let place = config.dns.resolver.as_ref().and_then(|resolver| resolver.server.as_ref());
         let place = place.map(|server| server.span).unwrap_or_default();

@@ -144,7 +144,7 @@ impl<'r, R: Rng> Generator<'r, R> {
         if depth < 2 && self.rng.random_bool(0.2) {
             let rules: Vec<Value> =
                 (0..self.rng.random_range(1..4)).map(|_| Value::Object(self.rule(depth + 1))).collect();
-            return self.logical(rules);
+            return self.logical(&rules);
         }
         let mut rule = self.conditions();
         let narrow: &[(&str, Value)] = &[
@@ -175,7 +175,7 @@ impl<'r, R: Rng> Generator<'r, R> {
         if depth < 2 && self.rng.random_bool(0.2) {
             let rules: Vec<Value> =
                 (0..self.rng.random_range(1..4)).map(|_| Value::Object(self.headless(depth + 1))).collect();
-            return self.logical(rules);
+            return self.logical(&rules);
         }
         let mut rule = self.conditions();
         if rule.is_empty() {
@@ -185,7 +185,7 @@ impl<'r, R: Rng> Generator<'r, R> {
         rule
     }
 
-    fn logical(&mut self, rules: Vec<Value>) -> Map<String, Value> {
+    fn logical(&mut self, rules: &[Value]) -> Map<String, Value> {
         let mut rule = Map::new();
         rule.insert("type".to_owned(), json!("logical"));
         rule.insert("mode".to_owned(), json!(if self.rng.random_bool(0.5) { "and" } else { "or" }));
