@@ -3,6 +3,7 @@
 
 mod inbounds;
 mod rules;
+mod shadowed;
 
 pub(crate) use inbounds::{find_port_conflicts, find_udp_port_conflicts};
 pub(crate) use rules::{find_unreachable, find_unused, has_no_condition};

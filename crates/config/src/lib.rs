@@ -54,6 +54,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use dialect::{Dialect, key_tables};
 pub use nearest::nearest;
 pub use options::{Options, Outcome, UnknownKeys, parse};
+pub use probe_url::UrlError;
 pub use render::{DiagnosticRecord, Style, render};
 pub use source::{Position, Source, SourceError};
 pub use span::{Span, Spanned};

@@ -16,6 +16,22 @@ pub(crate) struct Flaw {
     pub(crate) help: String,
 }
 
+/// Why a text is not a URL that can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct UrlError {
+    message: &'static str,
+}
+
+impl std::str::FromStr for ProbeUrl {
+    type Err = UrlError;
+
+    /// Takes a URL with `http` or `https` apart, which has no login.
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        parse(text).map_err(|Flaw { message, .. }| UrlError { message })
+    }
+}
+
 /// Reads the URL of a probe that stands at `span`.
 pub(crate) fn read(text: &str, span: Span, report: &mut Report<'_>) -> Option<ProbeUrl> {
     match parse(text) {

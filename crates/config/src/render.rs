@@ -118,7 +118,13 @@ fn render_one(source: &Source, diagnostic: &Diagnostic, style: Style, out: &mut 
     let text = format!("{number} {bar} {}", snippet.text);
     out.push_str(&format!("{indent} {bar}\n{}\n{indent} {bar} {caret}\n", text.trim_end()));
     if let Some(help) = &diagnostic.help {
-        out.push_str(&format!("{indent} {} help: {}\n", paint("1;34", "="), harmless(help)));
+        let mut lines = help.lines();
+        let first = harmless(lines.next().unwrap_or_default());
+        out.push_str(&format!("{indent} {} help: {first}\n", paint("1;34", "=")));
+        for line in lines {
+            out.push_str(format!("{indent}   {}", harmless(line)).trim_end());
+            out.push('\n');
+        }
     }
 }
 

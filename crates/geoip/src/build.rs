@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use waypost_net::{IdSetsBuilder, SetId};
 
@@ -32,6 +34,23 @@ impl IpIndexBuilder {
             IpNet::V6(net) => {
                 self.v6.push(Range { id, first: net.network().to_bits(), last: net.broadcast().to_bits() });
             }
+        }
+    }
+
+    /// Puts the addresses from `first` to `last`, both included, under `id`. A range of which `last` comes
+    /// before `first`, or is of the other family, has no address.
+    ///
+    /// It costs no more than one prefix, while up to 254 prefixes would make up the same range.
+    pub fn insert_range(&mut self, first: IpAddr, last: IpAddr, id: u32) {
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => {
+                self.v4.push(Range { id, first: first.to_bits(), last: last.to_bits() });
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) if first <= last => {
+                self.v6.push(Range { id, first: first.to_bits(), last: last.to_bits() });
+            }
+            (IpAddr::V4(_), IpAddr::V4(_) | IpAddr::V6(_))
+            | (IpAddr::V6(_), IpAddr::V4(_) | IpAddr::V6(_)) => {}
         }
     }
 
@@ -266,6 +285,38 @@ mod tests {
     fn an_empty_index_finds_nothing() {
         assert!(index(&[]).ids("127.0.0.1".parse().unwrap()).is_empty());
         assert_eq!(index(&[]).range("::1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn ranges_are_as_exact_as_prefixes() {
+        let mut builder = IpIndexBuilder::default();
+        for (first, last, id) in [
+            ("10.0.0.3", "10.1.2.3", 0),
+            ("10.1.2.4", "10.1.2.4", 0),
+            ("255.255.255.254", "255.255.255.255", 1),
+            ("2001:db8::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:fffe", 0),
+            ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 2),
+            // These have no address.
+            ("10.0.0.2", "10.0.0.1", 3),
+            ("10.0.0.1", "2001:db8::1", 3),
+        ] {
+            builder.insert_range(first.parse().unwrap(), last.parse().unwrap(), id);
+        }
+        let index = builder.build();
+        for (address, expected) in [
+            ("10.0.0.2", &[][..]),
+            ("10.0.0.3", &[0]),
+            ("10.1.2.4", &[0]),
+            ("10.1.2.5", &[]),
+            ("255.255.255.253", &[]),
+            ("255.255.255.255", &[1]),
+            ("2001:db8::", &[2]),
+            ("2001:db8::1", &[0, 2]),
+            ("2001:db8:ffff:ffff:ffff:ffff:ffff:fffe", &[0, 2]),
+            ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", &[2]),
+        ] {
+            assert_eq!(index.ids(address.parse().unwrap()), expected, "{address}");
+        }
     }
 
     fn any_net() -> impl Strategy<Value = IpNet> {

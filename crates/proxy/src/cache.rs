@@ -120,12 +120,6 @@ impl Cache {
         self.keep(move |kept| kept.mode = Some(mode)).await;
     }
 
-    /// Where rule sets are kept that were fetched, if anything is kept. The folder may not exist.
-    #[must_use]
-    pub fn rule_sets_folder(&self) -> Option<PathBuf> {
-        self.0.file.as_deref().map(|file| with_ending(file, ".rule-sets"))
-    }
-
     async fn keep(&self, change: impl FnOnce(&mut Kept) + Send + 'static) {
         let inner = self.0.clone();
         let written = spawn_blocking(move || {
@@ -140,6 +134,12 @@ impl Cache {
         // Only a runtime that is going down drops it.
         let _stopping = written.await;
     }
+}
+
+/// Where rule sets are kept that were fetched, beside the file that `settings` name. The folder may not
+/// exist.
+pub(crate) fn rule_sets_folder(CacheFile { path, id: _ }: &CacheFile) -> PathBuf {
+    with_ending(Path::new(path.as_deref().unwrap_or(DEFAULT_FILE)), ".rule-sets")
 }
 
 impl Kept {

@@ -19,6 +19,7 @@ use crate::{
     mode::UnknownMode,
     rejections::Rejections,
     reports::{GroupReport, group_reports},
+    rule_sets::{self, CriticalSetError, Reports, RuleSetReport},
     serve::{Lasting, serve},
     setup,
     shared::{Core, Shared},
@@ -34,6 +35,12 @@ pub struct Proxy {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     stop_accepting: CancellationToken,
+}
+
+/// The sockets of all inbounds, of which none accepts yet.
+struct Bound {
+    listeners: Vec<(Arc<Inbound>, Vec<BoundListener>)>,
+    udp: UdpListeners,
 }
 
 /// Where an inbound listens.
@@ -58,11 +65,14 @@ pub enum StartError {
     /// TLS for probes cannot be set up.
     #[error("TLS for probes cannot be set up")]
     Tls(#[from] rustls::Error),
+    /// A rule set is missing without which nothing is to start.
+    #[error(transparent)]
+    RuleSet(#[from] CriticalSetError),
 }
 
 impl Proxy {
     /// Listens on every inbound and serves what comes in, in the current runtime. Must be called in
-    /// one.
+    /// one. Rule sets stay as they were when the configuration was read; see [`launch`](Self::launch).
     ///
     /// # Errors
     ///
@@ -72,12 +82,40 @@ impl Proxy {
     }
 
     /// Listens on every inbound and serves what comes in, on these workers. Must be called in a
-    /// runtime.
+    /// runtime. Rule sets stay as they were when the configuration was read.
     ///
     /// # Errors
     ///
     /// If one inbound cannot listen; none does then.
     pub fn start_on(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
+        let (proxy, bound) = Self::prepare(workers, config, snapshot)?;
+        proxy.listen(bound)?;
+        Ok(proxy)
+    }
+
+    /// Like [`start_on`](Self::start_on), but rule sets in files are read again when they change, and
+    /// those that are remote are fetched. Nothing listens before those are there that are critical.
+    ///
+    /// # Errors
+    ///
+    /// If one inbound cannot listen, or a critical rule set is missing and cannot be fetched; nothing
+    /// listens then.
+    pub async fn launch(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
+        let (proxy, bound) = Self::prepare(workers, config, snapshot)?;
+        let started = match rule_sets::start(&proxy.core, &proxy.stop_accepting) {
+            Ok(critical) => critical.wait().await.map_err(StartError::from),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = started {
+            proxy.stop_accepting.cancel();
+            return Err(error);
+        }
+        proxy.listen(bound)?;
+        Ok(proxy)
+    }
+
+    /// Makes everything but what accepts.
+    fn prepare(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<(Self, Bound), StartError> {
         let mut bound = Vec::new();
         let mut udp_listeners = UdpListeners::default();
         for (index, inbound) in config.inbounds.iter().enumerate() {
@@ -90,6 +128,8 @@ impl Proxy {
         }
         let (snapshot, connections) = (Arc::new(snapshot), Connections::new(config.stats));
         let stop_accepting = CancellationToken::new();
+        let rule_sets = snapshot.recipe().map(|recipe| Reports::new(recipe.sets(), &recipe.found()));
+        let rule_sets = rule_sets.unwrap_or_default();
         let cache = Cache::open(config.experimental.cache_file.as_ref());
         if let (Some(modes), Some(kept)) = (snapshot.modes(), cache.mode())
             && let Err(error) = modes.set(&kept)
@@ -110,6 +150,7 @@ impl Proxy {
                 udp: Udp::default(),
                 cache,
                 rejections: Rejections::default(),
+                rule_sets,
                 stopping: stop_accepting.clone(),
             }),
             addresses: bound.iter().filter_map(address).chain(udp_listeners.addresses()).collect(),
@@ -118,17 +159,21 @@ impl Proxy {
             stop_accepting,
         };
         proxy.core.snapshot.load().queries().attach(&proxy.core);
-        udp_listeners.run(&proxy.core, &proxy.tasks);
-        for (inbound, listeners) in bound {
+        Ok((proxy, Bound { listeners: bound, udp: udp_listeners }))
+    }
+
+    fn listen(&self, bound: Bound) -> Result<(), StartError> {
+        bound.udp.run(&self.core, &self.tasks);
+        for (inbound, listeners) in bound.listeners {
             for (index, listener) in listeners.into_iter().enumerate() {
-                if let Err(error) = proxy.accept_on(index, inbound.clone(), listener) {
+                if let Err(error) = self.accept_on(index, inbound.clone(), listener) {
                     // Those that accept already must not outlive a start that failed.
-                    proxy.stop_accepting.cancel();
+                    self.stop_accepting.cancel();
                     return Err(error);
                 }
             }
         }
-        Ok(proxy)
+        Ok(())
     }
 
     fn accept_on(
@@ -186,6 +231,12 @@ impl Proxy {
     #[must_use]
     pub fn groups(&self) -> Vec<GroupReport> {
         group_reports(self.core.snapshot.load().pools(), &self.core.health)
+    }
+
+    /// What is known of the rule sets at this moment, in the order of the file.
+    #[must_use]
+    pub fn rule_sets(&self) -> Vec<RuleSetReport> {
+        self.core.rule_sets.all()
     }
 
     /// What is kept for the next start.

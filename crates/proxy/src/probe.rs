@@ -21,6 +21,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use waypost_config::model::ProbeUrl;
 use waypost_dns::Resolver;
 use waypost_net::{Host, Target};
 
@@ -211,6 +212,17 @@ fn request(spec: &ProbeTarget) -> Result<Request<Empty<Bytes>>, ProbeError> {
         host: spec.host_header.clone(),
         source,
     })
+}
+
+/// The value of the `Host` header for a URL; the port is left out where it is the scheme's own
+/// (RFC 9110 §7.2).
+pub(crate) fn host_header(url: &ProbeUrl) -> Box<str> {
+    let own = if url.https { 443 } else { 80 };
+    let text = url.target.to_string();
+    match text.strip_suffix(&format!(":{own}")) {
+        Some(host) if url.target.port == own => host.into(),
+        Some(_) | None => text.into(),
+    }
 }
 
 /// In which phase a dial ran out of time, if that was its trouble.

@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ConnectionLimit, Connections, cache::Cache, health::Health, rejections::Rejections, snapshot::Snapshot,
-    udp::Udp,
+    ConnectionLimit, Connections, cache::Cache, health::Health, rejections::Rejections, rule_sets::Reports,
+    snapshot::Snapshot, udp::Udp,
 };
 
 /// What a running proxy is, but for its listeners.
@@ -21,6 +21,8 @@ pub(crate) struct Core {
     /// What is kept for the next start.
     pub(crate) cache: Cache,
     pub(crate) rejections: Rejections,
+    /// What is known of the rule sets.
+    pub(crate) rule_sets: Reports,
     /// Cancelled when nothing new is to begin.
     pub(crate) stopping: CancellationToken,
 }

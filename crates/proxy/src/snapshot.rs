@@ -12,6 +12,7 @@ use waypost_router::{Decision, Reject, Resolve, Router, Rule, Way};
 
 use crate::{
     Dialer, Path,
+    build::Recipe,
     dials::single_pace,
     lookups::Lookups,
     mode::Modes,
@@ -51,6 +52,8 @@ struct Rest {
     modes: Option<Modes>,
     /// What the inbounds sniff by, in the order of the file.
     sniffing: Box<[Option<Arc<Sniffing>>]>,
+    /// What other rules are compiled from, if there are rule sets.
+    recipe: Option<Arc<Recipe>>,
 }
 
 /// A way out with its name.
@@ -207,12 +210,25 @@ pub(crate) struct Parts {
     pub(crate) family: Family,
     pub(crate) modes: Option<Modes>,
     pub(crate) sniffing: Vec<Option<Sniffing>>,
+    /// What other rules are compiled from.
+    pub(crate) recipe: Option<Arc<Recipe>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { router, outbounds, pools, default, resolver, lookups, queries, family, modes, sniffing } =
-            parts;
+        let Parts {
+            router,
+            outbounds,
+            pools,
+            default,
+            resolver,
+            lookups,
+            queries,
+            family,
+            modes,
+            sniffing,
+            recipe,
+        } = parts;
         let leaves = outbounds.iter().enumerate();
         let leaves =
             leaves.filter_map(|(index, outbound)| Some((outbound.tag.clone()?, WayOut::Outbound(index))));
@@ -235,6 +251,7 @@ impl Snapshot {
             family,
             modes,
             sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
+            recipe,
         };
         Self::with_rest(router, Arc::new(rest))
     }
@@ -248,6 +265,11 @@ impl Snapshot {
     fn with_rest(router: Router, rest: Arc<Rest>) -> Self {
         let labels = router.rules().iter().map(|rule| rule_label(rule).into()).collect();
         Self { labels, no_rule: "none".into(), router, rest }
+    }
+
+    /// What other rules are compiled from when a rule set changes; `None` without rule sets.
+    pub(crate) fn recipe(&self) -> Option<&Arc<Recipe>> {
+        self.rest.recipe.as_ref()
     }
 
     /// The rules.

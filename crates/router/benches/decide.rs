@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use waypost_geodata::{CountryMmdb, DomainKind, GeositeFile};
 use waypost_net::{DomainName, Flow, Host, Network, Tag, Target};
 use waypost_router::{
-    Conditions, DomainList, EntryKind, IpList, Router, RouterSpec, RuleSpec, Step, Strategy, Way,
+    Addresses, Conditions, DomainList, EntryKind, IpList, Router, RouterSpec, RuleSpec, Step, Strategy, Way,
 };
 
 fn main() {
@@ -194,7 +194,7 @@ fn addresses(criterion: &mut Criterion) {
         let list = IpList {
             label: Some(code.as_str().into()),
             inverse: false,
-            prefixes: prefixes.as_slice().into(),
+            addresses: Addresses::Prefixes(prefixes.as_slice().into()),
         };
         rule(code, Conditions { ip: Some(vec![list]), ..Conditions::default() })
     });

@@ -7,8 +7,8 @@ use waypost_geosite::go_regexp;
 use waypost_net::{DomainError, Tag};
 
 use crate::{
-    AttributeCondition, AttributeTest, Conditions, DomainList, EntryKind, IpList, Logical, Matcher,
-    ProcessPattern, Router, RouterSpec, Rule, RuleSetSpec, RuleSpec, UserPattern,
+    Addresses, AttributeCondition, AttributeTest, Conditions, DomainList, EntryKind, IpList, Logical,
+    Matcher, ProcessPattern, Router, RouterSpec, Rule, RuleSetSpec, RuleSpec, UserPattern,
     bits::{Bits, words_for},
     collect::{Collector, End, Indexes, Owner, Present},
     condition::{AttributeRule, FlowCondition, ProcessTest, UserTest, ValueTest},
@@ -447,7 +447,14 @@ fn ip_labels(lists: Option<&[IpList<'_>]>) -> Box<str> {
         let not = if list.inverse { "!" } else { "" };
         match &list.label {
             Some(label) => labels.push(|| format!("{not}{label}")),
-            None => list.prefixes.iter().for_each(|net| labels.push(|| format!("{not}{net}"))),
+            None => match &list.addresses {
+                Addresses::Prefixes(nets) => {
+                    nets.iter().for_each(|net| labels.push(|| format!("{not}{net}")));
+                }
+                Addresses::Ranges(ranges) => {
+                    ranges.iter().for_each(|(first, last)| labels.push(|| format!("{not}{first}-{last}")));
+                }
+            },
         }
     }
     labels.finish()

@@ -1,11 +1,10 @@
 //! Collects the lists of all rules and rule sets for the combined indexes.
 
-use ipnet::IpNet;
 use waypost_geoip::IpIndexBuilder;
 use waypost_geosite::{DomainIndexBuilder, EntryKind, go_regexp};
 
 use crate::{
-    DomainList, IpList,
+    Addresses, DomainList, IpList,
     bits::Bits,
     build::{BuildError, Place, Problem},
     index::{DomainRules, IpRules, Leaf, ListInfo},
@@ -98,7 +97,7 @@ impl<'a> Collector<'a> {
     pub(crate) fn ip<'o>(&mut self, end: End, lists: &[IpList<'_>], owner: impl Fn(bool) -> Owner<'o>) {
         for list in lists {
             let info = owner(list.inverse).info(list.inverse, list.label.as_deref());
-            self.lists_of(end).push(info, &list.prefixes);
+            self.lists_of(end).push(info, &list.addresses);
         }
     }
 
@@ -148,10 +147,15 @@ impl Owner<'_> {
 }
 
 impl IpLists {
-    fn push(&mut self, info: ListInfo, prefixes: &[IpNet]) {
+    fn push(&mut self, info: ListInfo, addresses: &Addresses<'_>) {
         let id = u32::try_from(self.infos.len()).unwrap_or(u32::MAX);
         self.infos.push(info);
-        prefixes.iter().for_each(|&net| self.builder.insert(net, id));
+        match addresses {
+            Addresses::Prefixes(prefixes) => prefixes.iter().for_each(|&net| self.builder.insert(net, id)),
+            Addresses::Ranges(ranges) => {
+                ranges.iter().for_each(|&(first, last)| self.builder.insert_range(first, last, id));
+            }
+        }
     }
 
     fn finish(self, words: usize, present: &Bits) -> IpRules {

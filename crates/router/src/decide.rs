@@ -92,7 +92,7 @@ impl Router {
                 Step::Perform(performing) => {
                     perform(performing.effect, flow.to_mut());
                     position = performing.position();
-                    facts = performing.facts;
+                    facts = performing.into_facts();
                 }
                 Step::Ask(pending) => {
                     position = pending.position;

@@ -62,9 +62,9 @@ pub use decide::Router;
 pub use explain::{ConditionTrace, Explanation, Pass, RuleTrace, Verdict};
 pub use rule::Rule;
 pub use spec::{
-    AttributeCondition, AttributeTest, Conditions, DomainList, IpList, IpVersion, Logical, LogicalMode,
-    Matcher, Process, ProcessPattern, RouterSpec, RuleSetSpec, RuleSets, RuleSpec, Strategy, UserPattern,
-    Words,
+    Addresses, AttributeCondition, AttributeTest, Conditions, DomainList, IpList, IpVersion, Logical,
+    LogicalMode, Matcher, Process, ProcessPattern, RouterSpec, RuleSetSpec, RuleSets, RuleSpec, Strategy,
+    UserPattern, Words,
 };
 pub use step::{Answer, Decision, Pending, Performing, Question, Step};
 pub use waypost_geosite::EntryKind;

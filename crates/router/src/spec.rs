@@ -1,6 +1,6 @@
 //! What a router is made from.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use waypost_geosite::EntryKind;
@@ -180,7 +180,7 @@ pub struct DomainList<'a> {
     pub entries: Vec<(EntryKind, &'a str)>,
 }
 
-/// A list of prefixes.
+/// A list of addresses.
 #[derive(Debug, Clone)]
 pub struct IpList<'a> {
     /// What the rule calls it, for explanations: `geoip:cn`. `None` for prefixes that stand in the
@@ -189,8 +189,24 @@ pub struct IpList<'a> {
     /// Whether it holds for addresses that are *not* in the list. All inverse lists of a condition
     /// together hold for addresses that none of them has.
     pub inverse: bool,
-    /// Its prefixes.
-    pub prefixes: Cow<'a, [IpNet]>,
+    /// What is in it.
+    pub addresses: Addresses<'a>,
+}
+
+/// The addresses of a list.
+#[derive(Debug, Clone)]
+pub enum Addresses<'a> {
+    /// All that have one of these prefixes.
+    Prefixes(Cow<'a, [IpNet]>),
+    /// All from the first to the last of a pair, both included. A wide range costs no more than one
+    /// prefix.
+    Ranges(Vec<(IpAddr, IpAddr)>),
+}
+
+impl From<Vec<IpNet>> for Addresses<'_> {
+    fn from(prefixes: Vec<IpNet>) -> Self {
+        Self::Prefixes(prefixes.into())
+    }
 }
 
 /// One alternative of a user condition.

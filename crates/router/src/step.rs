@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use waypost_net::{DomainName, Flow};
 
 use crate::{
-    Effect, Process, Router, Rule,
+    Effect, Process, RouteOptions, Router, Rule,
     explain::{Pass, Silent},
 };
 
@@ -76,11 +76,22 @@ impl<'r> Performing<'r> {
     #[must_use]
     pub fn done(self, flow: &Flow) -> Step<'r> {
         let position = self.position();
-        self.router.run(flow, self.facts, position, &mut Silent)
+        self.router.run(flow, self.into_facts(), position, &mut Silent)
     }
 
     pub(crate) fn position(&self) -> Position {
         Position { pass: self.pass, rule: self.rule.index + 1 }
+    }
+
+    /// What is still known: addresses are those of a name that may not be the target any more.
+    pub(crate) fn into_facts(self) -> Facts {
+        let addresses = match self.effect {
+            Effect::Options(RouteOptions { host: None, .. }) => self.facts.addresses,
+            Effect::Options(RouteOptions { host: Some(_), .. }) | Effect::Sniff(_) | Effect::Resolve(_) => {
+                None
+            }
+        };
+        Facts { addresses, ..self.facts }
     }
 }
 

@@ -106,10 +106,10 @@ impl Trial<'_, '_> {
         let (holds, invert) = match node {
             Node::Items(items) => (self.items(items, look, trace)?, items.invert),
             Node::Logical { mode: LogicalMode::And, nodes, invert } => {
-                (self.joined(nodes, false, look, trace)? != Some(false), *invert)
+                (!self.one_is(nodes, false, look, trace)?, *invert)
             }
             Node::Logical { mode: LogicalMode::Or, nodes, invert } => {
-                (self.joined(nodes, true, look, trace)? == Some(true), *invert)
+                (self.one_is(nodes, true, look, trace)?, *invert)
             }
         };
         if T::EVERY_CONDITION && invert {
@@ -118,40 +118,42 @@ impl Trial<'_, '_> {
         Ok(holds != invert)
     }
 
-    /// What decides about joined parts, if one of them comes to it.
-    fn joined<T: Trace>(
+    /// Whether one of joined parts comes to `wanted`; asks only if no other part does.
+    fn one_is<T: Trace>(
         &self,
         nodes: &[Node],
-        decisive: bool,
+        wanted: bool,
         look: Look<'_>,
         trace: &mut T,
-    ) -> Result<Option<bool>, Question> {
-        let mut decided = None;
+    ) -> Result<bool, Question> {
+        let mut found = Ok(false);
         for (index, node) in nodes.iter().enumerate() {
             let path = part_path::<T>(look.path, index);
-            if self.node(node, Look { path: &path, ..look }, trace)? == decisive {
-                decided = Some(decisive);
-                if !T::EVERY_CONDITION {
-                    break;
-                }
+            let holds = self.node(node, Look { path: &path, ..look }, trace);
+            found = either(found, holds.map(|holds| holds == wanted));
+            if found == Ok(true) && !T::EVERY_CONDITION {
+                break;
             }
         }
-        Ok(decided)
+        found
     }
 
     /// Whether conditions hold, before they are inverted.
     fn items<T: Trace>(&self, items: &Items, look: Look<'_>, trace: &mut T) -> Result<bool, Question> {
         let groups = self.groups(items, look, trace)?;
-        let (Some(groups), Some(sets)) = (groups, &items.sets) else {
-            if let Some(sets) = items.sets.as_ref().filter(|_| T::EVERY_CONDITION) {
-                self.any_set(sets, Groups::default(), look, trace)?;
+        let so_far = match (groups, &items.sets) {
+            (Some(groups), None) => Ok(groups.all_matched()),
+            (Some(groups), Some(sets)) => self.any_set(sets, groups, look, trace),
+            (None, Some(sets)) if T::EVERY_CONDITION => {
+                let _shown = self.any_set(sets, Groups::default(), look, trace);
+                Ok(false)
             }
-            return Ok(groups.is_some_and(Groups::all_matched));
+            (None, _) => Ok(false),
         };
-        self.any_set(sets, groups, look, trace)
+        self.and_process(so_far, items, look, trace)
     }
 
-    /// The groups of a part; `None` if another condition fails.
+    /// The groups of a part; `None` if another condition fails, of which the process is not one.
     fn groups<T: Trace>(
         &self,
         items: &Items,
@@ -174,7 +176,6 @@ impl Trial<'_, '_> {
         holds &= self.local_holds(items, look, trace);
         self.source(items, &mut groups, look, trace);
         self.target(items, &mut groups, holds, look, trace)?;
-        holds &= self.process_holds(items, holds, look, trace)?;
         Ok(holds.then_some(groups))
     }
 
@@ -321,26 +322,30 @@ impl Trial<'_, '_> {
         Ok(verdict)
     }
 
-    fn process_holds<T: Trace>(
+    /// Whether the process is one that is wanted, too; asks only if the rest may hold.
+    fn and_process<T: Trace>(
         &self,
+        so_far: Result<bool, Question>,
         items: &Items,
-        so_far: bool,
         look: Look<'_>,
         trace: &mut T,
     ) -> Result<bool, Question> {
         if items.process.is_empty() {
-            return Ok(true);
+            return so_far;
         }
         let (verdict, seen) = match &self.context.facts.process {
             Some(Some(process)) => (process_holds(&items.process, process).into(), Some(process.to_string())),
             Some(None) => (Verdict::Fails, Some("unknown".to_owned())),
-            None if so_far => return Err(Question::Process),
             None => (Verdict::NotNeeded, None),
         };
         if T::EVERY_CONDITION {
             trace.condition(named(look.path, "process"), process_text(&items.process), verdict, seen);
         }
-        Ok(verdict == Verdict::Holds)
+        match (so_far, verdict) {
+            (Ok(false), _) | (_, Verdict::Fails) => Ok(false),
+            (so_far, Verdict::Holds) => so_far,
+            (Ok(true) | Err(_), Verdict::NotNeeded) => Err(Question::Process),
+        }
     }
 
     /// Whether one of the sets matches, merged with the groups of the part that names it.
@@ -351,10 +356,11 @@ impl Trial<'_, '_> {
         look: Look<'_>,
         trace: &mut T,
     ) -> Result<bool, Question> {
-        let mut found = None;
+        let (mut found, mut tag) = (Ok(false), None);
         for set in named_sets.sets.iter().filter_map(|&set| self.router.sets.get(set)) {
-            if self.set_holds(set, groups, named_sets.match_source)? {
-                found = Some(&set.tag);
+            found = either(found, self.set_holds(set, groups, named_sets.match_source));
+            if found == Ok(true) {
+                tag = Some(set.tag.to_string());
                 break;
             }
         }
@@ -362,10 +368,10 @@ impl Trial<'_, '_> {
             let tags =
                 named_sets.sets.iter().filter_map(|&set| Some(self.router.sets.get(set)?.tag.as_str()));
             let wanted = tags.collect::<Vec<_>>().join(", ");
-            let seen = found.map(ToString::to_string);
-            trace.condition(named(look.path, "rule_set"), wanted, found.is_some().into(), seen);
+            let verdict = found.as_ref().map_or(Verdict::NotNeeded, |&found| found.into());
+            trace.condition(named(look.path, "rule_set"), wanted, verdict, tag);
         }
-        Ok(found.is_some())
+        found
     }
 
     fn set_holds(&self, set: &RuleSet, groups: Groups, as_source: bool) -> Result<bool, Question> {
@@ -374,17 +380,13 @@ impl Trial<'_, '_> {
             && !items.invert
         {
             let merged = self.groups(items, look, &mut Silent)?.map(|theirs| groups.merged(theirs));
-            return Ok(merged.is_some_and(Groups::all_matched));
+            let so_far = Ok(merged.is_some_and(Groups::all_matched));
+            return self.and_process(so_far, items, look, &mut Silent);
         }
         if !groups.all_matched() {
             return Ok(false);
         }
-        for node in &set.nodes {
-            if self.node(node, look, &mut Silent)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.one_is(&set.nodes, true, look, &mut Silent)
     }
 
     /// The first of `sets` that matches by itself.
@@ -449,6 +451,15 @@ fn group_of(condition: &FlowCondition) -> Option<u8> {
         | FlowCondition::IpVersion(_)
         | FlowCondition::Mode(_)
         | FlowCondition::Client(_) => None,
+    }
+}
+
+/// Whether one of two is true, as far as is known.
+fn either(first: Result<bool, Question>, second: Result<bool, Question>) -> Result<bool, Question> {
+    match (first, second) {
+        (Ok(true), _) | (_, Ok(true)) => Ok(true),
+        (Err(question), _) | (_, Err(question)) => Err(question),
+        (Ok(false), Ok(false)) => Ok(false),
     }
 }
 

@@ -37,11 +37,14 @@ async fn serve(Ready { config, snapshot }: Ready, grace: Duration) -> anyhow::Re
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let workers = Workers::per_core().context("cannot start threads")?;
-    let proxy = Proxy::start_on(workers, &config, snapshot).context("cannot start")?;
+    let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+    let proxy = tokio::select! {
+        proxy = Proxy::launch(workers, &config, snapshot) => proxy.context("cannot start")?,
+        () = told() => return Ok(()),
+    };
     for listen in proxy.addresses() {
         info!(inbound = listen.inbound.as_deref(), address = %listen.address, "listening");
     }
-    let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
     told().await;
     info!(connections = proxy.connections().len(), "stopping; a second signal stops at once");
     let connections = proxy.connections().clone();

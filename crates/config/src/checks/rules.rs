@@ -1,23 +1,23 @@
 //! What is allowed, but probably not meant.
 
+use super::shadowed::{find_shadowed, is_final};
 use crate::{
     Spanned,
-    model::{Conditions, DomainStrategy, Rule, RuleAction},
+    model::{Conditions, DomainStrategy, Rule},
     names::Names,
     report::{Report, quote},
 };
 
-/// Warns of rules behind one that takes every connection, and of look-ups that such a rule
-/// prevents.
+/// Warns of rules behind one that takes every connection, or all that they could take, and of look-ups
+/// that such a rule prevents.
 pub(crate) fn find_unreachable(
     rules: &[Rule],
     strategy: Option<Spanned<DomainStrategy>>,
     report: &mut Report<'_>,
 ) {
-    let Some(index) = rules.iter().position(takes_all) else {
-        return;
-    };
-    let (before, from) = rules.split_at(index);
+    let catch_all = rules.iter().position(takes_all);
+    let (before, from) = rules.split_at(catch_all.unwrap_or(rules.len()));
+    find_shadowed(before, report);
     let Some((catch_all, behind)) = from.split_first() else { return };
     let line = report.line(catch_all.span);
     if let Some(first) = behind.first() {
@@ -66,11 +66,7 @@ pub(crate) fn find_unused(names: &Names, report: &mut Report<'_>) {
 
 /// Whether no connection gets past a rule.
 fn takes_all(rule: &Rule) -> bool {
-    let decides = match rule.action {
-        RuleAction::Route { .. } | RuleAction::Reject(_) | RuleAction::HijackDns => true,
-        RuleAction::RouteOptions(_) | RuleAction::Sniff(_) | RuleAction::Resolve(_) => false,
-    };
-    decides && rule.matcher.one().is_some_and(is_catch_all)
+    is_final(&rule.action) && rule.matcher.one().is_some_and(is_catch_all)
 }
 
 /// Whether the conditions hold for every connection that there can be.

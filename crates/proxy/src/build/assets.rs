@@ -14,6 +14,7 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Assets {
     folders: Vec<PathBuf>,
+    cache: Option<PathBuf>,
 }
 
 /// A geo file that could not be read.
@@ -68,7 +69,14 @@ impl Assets {
         }
         let mut seen = std::collections::HashSet::new();
         folders.retain(|folder| seen.insert(folder.clone()));
-        Self { folders }
+        Self { folders, cache: cache_folder(&set) }
+    }
+
+    /// Where copies of what was fetched are kept if the configuration does not say it: the folder that
+    /// `WAYPOST_CACHE` names, or `waypost` in `XDG_CACHE_HOME` or `~/.cache`. `None` if there is none.
+    #[must_use]
+    pub fn cache_folder(&self) -> Option<&Path> {
+        self.cache.as_deref()
     }
 
     /// The first file of this name.
@@ -101,6 +109,14 @@ impl Assets {
             Err(source) => Err(AssetError::Io { path, source }),
         }
     }
+}
+
+fn cache_folder(set: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| set(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let user = || {
+        Some(absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?.join("waypost"))
+    };
+    set("WAYPOST_CACHE").map(PathBuf::from).or_else(user)
 }
 
 fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -173,6 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn copies_are_in_the_first_folder_that_is_named() {
+        for (env, expected) in [
+            (&[("WAYPOST_CACHE", "/w"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/home/me")][..], Some("/w")),
+            (&[("WAYPOST_CACHE", ""), ("XDG_CACHE_HOME", "/x"), ("HOME", "/home/me")], Some("/x/waypost")),
+            (&[("XDG_CACHE_HOME", "not/absolute"), ("HOME", "/home/me")], Some("/home/me/.cache/waypost")),
+            (&[], None),
+        ] {
+            let find =
+                |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+            let assets = Assets::new(None, &find);
+            assert_eq!(assets.cache_folder(), expected.map(Path::new), "{env:?}");
+        }
+    }
+
+    #[test]
     fn an_empty_variable_counts_as_unset() {
         assert_eq!(folders(&[("WAYPOST_ASSETS", ""), ("XDG_DATA_HOME", "/d")], None)[0], "/d/waypost");
     }
@@ -186,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_missing_file_names_the_places_tried() {
-        let assets = Assets { folders: vec!["/nowhere/a".into(), "/nowhere/b".into()] };
+        let folders = vec!["/nowhere/a".into(), "/nowhere/b".into()];
+        let assets = Assets { folders, cache: None };
         let error = assets.read("geosite.dat").unwrap_err();
         let AssetError::NotFound { folders, .. } = &error else { panic!("{error}") };
         assert_eq!(Folders(folders).to_string(), "/nowhere/a, /nowhere/b");

@@ -10,8 +10,8 @@ use waypost_config::{
     },
 };
 use waypost_dns::{
-    AddressFilter, AddressSet, Answer, Fallback, Hosts, NamesBuilder, Network, Pattern, Protocol, Resolver,
-    ServerAddress, ServerSpec, ServersSpec, Way,
+    AddressFilter, AddressSet, Answer, Chooser, Fallback, Hosts, NamesBuilder, Network, Pattern, Protocol,
+    Resolver, ServerAddress, ServerSpec, ServersSpec, Way,
 };
 use waypost_geoip::{IpIndex, IpIndexBuilder};
 use waypost_geosite::go_regexp;
@@ -20,9 +20,12 @@ use waypost_router::{EntryKind, Problem};
 
 mod rules;
 
+pub(crate) use self::rules::DnsRules;
+pub(super) use self::rules::compile;
 use super::{
     failure, family,
     geo::{GeoFiles, Reported},
+    rule_sets::NamedSet,
     rules as routing,
 };
 use crate::{lookups::Lookups, queries::QueryNetwork};
@@ -36,12 +39,15 @@ pub(super) struct Resolving {
     /// What its queries travel in.
     pub(super) network: Arc<QueryNetwork>,
     pub(super) lookups: Lookups,
+    /// The rules that choose a server, if there are any.
+    pub(super) rules: Option<Arc<DnsRules>>,
 }
 
 /// What resolves names; `None` if something is wrong.
 pub(super) fn resolver(
     config: &Config,
     files: &GeoFiles,
+    sets: &[NamedSet<'_>],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Resolving> {
     let network = Arc::new(QueryNetwork::default());
@@ -53,7 +59,7 @@ pub(super) fn resolver(
         [DnsServer { address: DnsServerAddress::System, expected: None, unexpected: None, .. }]
     );
     if servers.is_empty() || is_only_system {
-        return Some(Resolving { resolver, network, lookups: Lookups::default() });
+        return Some(Resolving { resolver, network, lookups: Lookups::default(), rules: None });
     }
     let before = count_errors(problems);
     let mut names = NamesBuilder::default();
@@ -68,7 +74,7 @@ pub(super) fn resolver(
     }
     let lookups = rules::lookups(config, &mut specs);
     let is_chosen = config.dialect == Dialect::SingBox;
-    let chooser = if is_chosen { rules::chooser(config, files, problems) } else { None };
+    let rules = if is_chosen { DnsRules::new(config, files, sets, problems).map(Arc::new) } else { None };
     let names = names.build().map_err(|error| problems.push(failure(Span::default(), &error))).ok()?;
     let fallback = match config.dns.fallback {
         DnsFallback::Always => Fallback::Always,
@@ -82,12 +88,12 @@ pub(super) fn resolver(
         servers: specs,
         names,
         fallback,
-        chooser,
+        chooser: rules.clone().map(|rules| rules as Arc<dyn Chooser>),
         network: network.clone() as Arc<dyn Network>,
         roots: None,
     };
     match resolver.with_servers(spec) {
-        Ok(resolver) => Some(Resolving { resolver, network, lookups }),
+        Ok(resolver) => Some(Resolving { resolver, network, lookups, rules }),
         Err(error) => {
             problems.push(failure(Span::default(), &error));
             None

@@ -23,7 +23,7 @@ mod chosen;
 use super::{failure, observatory};
 use crate::{
     pools::{PoolSettings, Pools, ProbeSettings},
-    probe::{ProbeMethod, ProbeTarget},
+    probe::{ProbeMethod, ProbeTarget, host_header},
 };
 
 /// What the first entry of a file is called if it is a group without a tag.
@@ -342,16 +342,6 @@ pub(super) fn probe_target(
             model::ProbeMethod::Get => ProbeMethod::Get,
         },
         expected: expected.into(),
-    }
-}
-
-/// RFC 9110 §7.2: the port is left out where it is the scheme's own.
-fn host_header(url: &model::ProbeUrl) -> Box<str> {
-    let own = if url.https { 443 } else { 80 };
-    let text = url.target.to_string();
-    match text.strip_suffix(&format!(":{own}")) {
-        Some(host) if url.target.port == own => host.into(),
-        Some(_) | None => text.into(),
     }
 }
 

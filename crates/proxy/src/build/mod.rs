@@ -7,6 +7,7 @@ mod files;
 mod geo;
 mod groups;
 mod observatory;
+mod recipe;
 mod rule_sets;
 mod rules;
 mod sniffing;
@@ -20,11 +21,12 @@ use waypost_config::{
 use waypost_dns::{Family, Resolver};
 use waypost_router::{Resolve, Router};
 
+pub(crate) use self::recipe::Recipe;
 pub use self::{
     assets::{AssetError, Assets},
     files::{ReadError, read_files},
 };
-use self::{geo::GeoFiles, groups::Leaf};
+use self::{geo::GeoFiles, groups::Leaf, recipe::ReadSets};
 use crate::{
     dial::Dialer,
     dispatch::lookup_family,
@@ -115,8 +117,9 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
-    let Parts { router, resolver, mut outbounds, leaves, sniffing } = parts(config, source, assets, problems);
-    let dns::Resolving { resolver, network: queries, lookups } = resolver?;
+    let Parts { router, sets, resolver, mut outbounds, leaves, sniffing } =
+        parts(config, source, assets, problems);
+    let dns::Resolving { resolver, network: queries, lookups, rules: dns_rules } = resolver?;
     for outbound in &mut outbounds {
         outbound.resolver = outbound.lookup.take().map(|lookup| pinned(&resolver, &lookups, &lookup));
     }
@@ -132,6 +135,7 @@ fn snapshot(
         family: family(config.dns.family),
         modes: modes(config),
         sniffing,
+        recipe: Recipe::new(config, source, assets, dns_rules, sets.found),
     }))
 }
 
@@ -148,6 +152,7 @@ fn modes(config: &Config) -> Option<Modes> {
 /// What a configuration comes to without its groups, which can only be joined if every tag is right.
 struct Parts {
     router: Option<Router>,
+    sets: ReadSets,
     resolver: Option<dns::Resolving>,
     outbounds: Vec<Outbound>,
     leaves: Vec<Leaf>,
@@ -156,8 +161,11 @@ struct Parts {
 
 fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<Diagnostic>) -> Parts {
     let files = GeoFiles::read(config, assets, problems);
-    let router = rules::router(config, source, &files, problems);
-    let resolver = dns::resolver(config, &files, problems);
+    let mut sets = ReadSets::read(config, source, assets, problems);
+    let (router, resolver) = sets.compile(config, problems, |sets, problems| {
+        let router = rules::router(config, source, &files, sets, problems);
+        (router, dns::resolver(config, &files, sets, problems))
+    });
     let sniffing = sniffing::sniffing(config, &files, problems);
     for inbound in &config.inbounds {
         if let InboundProtocol::Client(protocol) = inbound.protocol
@@ -180,7 +188,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
             Err(error) => problems.push(failure(outbound.span, &error)),
         }
     }
-    Parts { router, resolver, outbounds, leaves, sniffing }
+    Parts { router, sets, resolver, outbounds, leaves, sniffing }
 }
 
 /// What takes what no rule matches: `final`, or the first entry of the file.

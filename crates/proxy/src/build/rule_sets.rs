@@ -7,7 +7,7 @@ use waypost_geodata::rule_set::{
 };
 use waypost_net::{DomainName, Network, Networks, PortRange, PortSet, Tag};
 use waypost_router::{
-    Conditions, DomainList, EntryKind, IpList, Logical, LogicalMode, Matcher, ProcessPattern,
+    Addresses, Conditions, DomainList, EntryKind, IpList, Logical, LogicalMode, Matcher, ProcessPattern,
 };
 
 /// A rule set with its rules.
@@ -98,8 +98,10 @@ fn is_possible(name: &str) -> bool {
 }
 
 fn addresses(ranges: &AddressRanges) -> Option<Vec<IpList<'_>>> {
-    let list =
-        || IpList { label: None, inverse: false, prefixes: ranges.prefixes().collect::<Vec<_>>().into() };
+    let list = || {
+        let addresses = Addresses::Ranges(ranges.iter().collect());
+        IpList { label: None, inverse: false, addresses }
+    };
     (!ranges.is_empty()).then(|| vec![list()])
 }
 

@@ -26,6 +26,7 @@ pub(super) fn router(
     config: &Config,
     source: &Source,
     files: &GeoFiles,
+    sets: &[NamedSet<'_>],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Router> {
     let rules = config.routing.rules.iter().map(|rule| Written {
@@ -40,8 +41,7 @@ pub(super) fn router(
         Dialect::V2ray => Words::V2ray,
         Dialect::SingBox => Words::SingBox,
     };
-    let sets = inline_sets(config);
-    compile(strategy(config.routing.domain_strategy), naming, rules, &sets, files, problems)
+    compile(strategy(config.routing.domain_strategy), naming, rules, sets, files, problems)
 }
 
 /// A rule before it is compiled.
@@ -52,17 +52,6 @@ pub(super) struct Written<'a> {
     pub(super) span: Span,
     pub(super) action: Action,
     pub(super) matcher: &'a model::Matcher,
-}
-
-/// The rule sets of the file itself.
-pub(super) fn inline_sets<'a>(config: &'a Config) -> Vec<NamedSet<'a>> {
-    let named = |set: &'a model::RuleSet| match &set.source {
-        model::RuleSetSource::Inline(rules) => {
-            Some(NamedSet { tag: &set.tag.value, span: set.span, set: rules })
-        }
-        model::RuleSetSource::Local { .. } | model::RuleSetSource::Remote { .. } => None,
-    };
-    config.routing.rule_sets.iter().filter_map(named).collect()
 }
 
 /// Compiles rules; `None` if that failed, and `problems` says why.
@@ -318,9 +307,9 @@ impl<'a> Lowering<'a, '_> {
         for Spanned { value, span } in entries {
             match &value.set {
                 IpSet::NotPublic => {
-                    let prefixes = waypost_geoip::not_public_prefixes().collect::<Vec<_>>().into();
+                    let addresses = waypost_geoip::not_public_prefixes().collect::<Vec<_>>().into();
                     let label = Some("private addresses".into());
-                    lists.push(IpList { label, inverse: value.inverse, prefixes });
+                    lists.push(IpList { label, inverse: value.inverse, addresses });
                 }
                 IpSet::Net(net) if value.inverse => inverse.push(*net),
                 IpSet::Net(net) => positive.push(*net),
@@ -328,13 +317,13 @@ impl<'a> Lowering<'a, '_> {
                     let prefixes = self.files.ip(file, code, *span, self.problems);
                     let prefixes = prefixes.unwrap_or_else(|Reported| Vec::new());
                     let label = Some(ip_label(file, code).into());
-                    lists.push(IpList { label, inverse: value.inverse, prefixes: prefixes.into() });
+                    lists.push(IpList { label, inverse: value.inverse, addresses: prefixes.into() });
                 }
             }
         }
         for (prefixes, inverse) in [(positive, false), (inverse, true)] {
             if !prefixes.is_empty() {
-                lists.push(IpList { label: None, inverse, prefixes: prefixes.into() });
+                lists.push(IpList { label: None, inverse, addresses: prefixes.into() });
             }
         }
         lists

@@ -183,7 +183,8 @@ fn a_broken_list_matters_only_where_a_rule_names_it() {
     let bytes = [google(), b"\x0a\x07\x0a\x01B\x12\x02\x08\x09".to_vec()].concat();
     let folder = folder(&[("geosite.dat", bytes)]);
     check(&folder, &[r#""domain": ["geosite:cn"]"#, r#""domain": ["geosite:google"]"#], &[]);
-    let said = said(folder.path(), &file(&[r#""domain": ["geosite:b"]"#, r#""domain": ["geosite:b"]"#], ""));
+    let rules = [r#""domain": ["geosite:b"]"#, r#""domain": ["geosite:b", "more.example"]"#];
+    let said = said(folder.path(), &file(&rules, ""));
     let broken = "13: error: `geosite.dat` is broken: list `B`, offset ";
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].starts_with(&format!("5:{broken}")), "{said:?}");

@@ -28,7 +28,7 @@ pub(crate) fn nets(prefixes: &[&str], inverse: bool) -> Option<Vec<IpList<'stati
     let list = |prefix: &&str| IpList {
         label: Some(format!("list-of-{prefix}").into()),
         inverse,
-        prefixes: vec![prefix.parse().unwrap()].into(),
+        addresses: vec![prefix.parse().unwrap()].into(),
     };
     Some(prefixes.iter().map(list).collect())
 }

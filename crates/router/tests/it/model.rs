@@ -26,7 +26,7 @@ fn spec(index: usize, plain: &Plain) -> RuleSpec<'_> {
         entries.as_ref().map(|entries| {
             entries
                 .iter()
-                .map(|&(inverse, net)| IpList { label: None, inverse, prefixes: vec![net].into() })
+                .map(|&(inverse, net)| IpList { label: None, inverse, addresses: vec![net].into() })
                 .collect()
         })
     };
@@ -54,6 +54,18 @@ fn spec(index: usize, plain: &Plain) -> RuleSpec<'_> {
     }
 }
 
+pub(crate) fn has_name(kind: EntryKind, text: &str, name: &str) -> bool {
+    match kind {
+        EntryKind::Full => name == text,
+        EntryKind::Suffix => {
+            name.strip_suffix(text).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        }
+        EntryKind::Below => name.strip_suffix(text).is_some_and(|rest| rest.ends_with('.')),
+        EntryKind::Keyword => name.contains(text),
+        EntryKind::Regexp => regex::Regex::new(text).unwrap().is_match(name),
+    }
+}
+
 fn ip_holds(entries: &[(bool, ipnet::IpNet)], address: IpAddr) -> bool {
     let positive = entries.iter().any(|(inverse, net)| !inverse && net.contains(&address));
     let mut inverse = entries.iter().filter(|(inverse, _)| *inverse).peekable();
@@ -64,15 +76,7 @@ fn holds(plain: &Plain, flow: &Flow, addresses: Option<&[IpAddr]>) -> bool {
     let domain = plain.domain.as_ref().is_none_or(|entries| {
         let Host::Domain(name) = &flow.target.host else { return false };
         let name = name.as_str();
-        entries.iter().any(|(kind, text)| match kind {
-            EntryKind::Full => name == text,
-            EntryKind::Suffix => {
-                name.strip_suffix(text.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-            EntryKind::Below => name.strip_suffix(text.as_str()).is_some_and(|rest| rest.ends_with('.')),
-            EntryKind::Keyword => name.contains(text.as_str()),
-            EntryKind::Regexp => regex::Regex::new(text).unwrap().is_match(name),
-        })
+        entries.iter().any(|(kind, text)| has_name(*kind, text, name))
     });
     let ip = plain.ip.as_ref().is_none_or(|entries| match &flow.target.host {
         Host::Ip(address) => ip_holds(entries, *address),
@@ -100,25 +104,29 @@ fn model(strategy: Resolve, rules: &[Plain], flow: &Flow, addresses: &[IpAddr]) 
     }
 }
 
-fn any_net() -> impl Strategy<Value = ipnet::IpNet> {
+pub(crate) fn any_net() -> impl Strategy<Value = ipnet::IpNet> {
     (0_u8..4, 0_u8..4, prop::sample::select(vec![8_u8, 16, 32])).prop_map(|(a, b, length)| {
         ipnet::IpNet::new(IpAddr::from([10 + a, b, 0, 1]), length).unwrap().trunc()
     })
 }
 
-fn any_address() -> impl Strategy<Value = IpAddr> {
+pub(crate) fn any_address() -> impl Strategy<Value = IpAddr> {
     (0_u8..4, 0_u8..4).prop_map(|(a, b)| IpAddr::from([10 + a, b, 0, 1]))
 }
 
-fn any_plain() -> impl Strategy<Value = Plain> {
+pub(crate) fn any_entry() -> impl Strategy<Value = (EntryKind, String)> {
     let name = r"[ab]{1,2}(\.[ab]){0,2}";
-    let entry = prop_oneof![
+    prop_oneof![
         (Just(EntryKind::Full), name),
         (Just(EntryKind::Suffix), name),
         (Just(EntryKind::Below), name),
         (Just(EntryKind::Keyword), "[ab]{1,2}"),
         (Just(EntryKind::Regexp), "\\^[ab]{1,2}"),
-    ];
+    ]
+}
+
+fn any_plain() -> impl Strategy<Value = Plain> {
+    let entry = any_entry();
     (
         prop::option::of(prop::collection::vec(entry, 1..4)),
         prop::option::weighted(0.3, prop::collection::vec((prop::bool::weighted(0.2), any_net()), 1..4)),
@@ -142,7 +150,7 @@ fn any_plain() -> impl Strategy<Value = Plain> {
         })
 }
 
-fn any_flow() -> impl Strategy<Value = Flow> {
+pub(crate) fn any_flow() -> impl Strategy<Value = Flow> {
     let host = prop_oneof![
         r"[ab]{1,2}(\.[ab]){0,2}".prop_map(|name| Host::parse(&name).unwrap()),
         any_address().prop_map(Host::from),

@@ -16,7 +16,7 @@ fn own(kind: EntryKind, text: &'static str) -> DomainList<'static> {
 }
 
 fn nets(label: Option<&'static str>, inverse: bool, prefix: &str) -> IpList<'static> {
-    IpList { label: label.map(Into::into), inverse, prefixes: vec![prefix.parse().unwrap()].into() }
+    IpList { label: label.map(Into::into), inverse, addresses: vec![prefix.parse().unwrap()].into() }
 }
 
 fn domains(lists: &[DomainList<'static>]) -> Conditions<'static> {

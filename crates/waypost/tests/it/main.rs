@@ -8,6 +8,7 @@
 
 mod binary;
 mod capacity;
+mod changing_sets;
 mod chaos;
 mod clients;
 mod command_line;

@@ -1,5 +1,8 @@
 //! DNS rules of sing-box → what chooses a server, and the servers that look-ups name.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use waypost_config::{
     Diagnostic,
     model::{Config, ResolveOptions, RuleAction},
@@ -12,6 +15,7 @@ use crate::{
     build::{
         action,
         geo::GeoFiles,
+        rule_sets::NamedSet,
         rules::{self, Written},
     },
     lookups::{Lookups, Wanted},
@@ -19,17 +23,18 @@ use crate::{
 
 /// Rules that choose a server for a name. They are those of connections, with servers for outbounds.
 #[derive(Debug)]
-struct Rules {
-    router: Router,
+pub(crate) struct DnsRules {
+    router: ArcSwap<Router>,
     /// The server of each rule, by its place; `None` where nobody is asked.
     servers: Box<[Option<u16>]>,
     default: u16,
 }
 
-impl Chooser for Rules {
+impl Chooser for DnsRules {
     fn choose(&self, name: &DomainName) -> Chosen {
         let flow = Flow::new(Network::Udp, Target::new(Host::Domain(name.clone()), 0));
-        let rule = match self.router.route(&flow) {
+        let router = self.router.load();
+        let rule = match router.route(&flow) {
             Step::Decided(decision) => decision.rule,
             // No condition of a DNS rule needs more than the name.
             Step::Ask(_) | Step::Perform(_) => None,
@@ -42,13 +47,36 @@ impl Chooser for Rules {
     }
 }
 
-/// What chooses a server, if rules do.
-pub(super) fn chooser(
+impl DnsRules {
+    /// `None` if they cannot be compiled, and `problems` says why.
+    pub(super) fn new(
+        config: &Config,
+        files: &GeoFiles,
+        sets: &[NamedSet<'_>],
+        problems: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let router = compile(config, files, sets, problems)?;
+        let servers = config.dns.rules.iter().map(|rule| rule.server.map(number)).collect();
+        Some(Self { router: ArcSwap::from_pointee(router), servers, default: number(config.dns.default) })
+    }
+
+    /// Has the same rules decide with other rule sets.
+    pub(crate) fn replace(&self, router: Router) {
+        drop(self.router.swap(Arc::new(router)));
+    }
+}
+
+fn number(place: usize) -> u16 {
+    u16::try_from(place).unwrap_or(u16::MAX)
+}
+
+/// Compiles the DNS rules; `None` if that failed, and `problems` says why.
+pub(in crate::build) fn compile(
     config: &Config,
     files: &GeoFiles,
+    sets: &[NamedSet<'_>],
     problems: &mut Vec<Diagnostic>,
-) -> Option<std::sync::Arc<dyn Chooser>> {
-    let number = |place: usize| u16::try_from(place).unwrap_or(u16::MAX);
+) -> Option<Router> {
     let written = config.dns.rules.iter().map(|rule| Written {
         tag: None,
         line: 0,
@@ -60,10 +88,7 @@ pub(super) fn chooser(
         },
         matcher: &rule.matcher,
     });
-    let sets = rules::inline_sets(config);
-    let router = rules::compile(Strategy::AsIs, Words::SingBox, written, &sets, files, problems)?;
-    let servers = config.dns.rules.iter().map(|rule| rule.server.map(number)).collect();
-    Some(std::sync::Arc::new(Rules { router, servers, default: number(config.dns.default) }))
+    rules::compile(Strategy::AsIs, Words::SingBox, written, sets, files, problems)
 }
 
 /// Adds the servers that look-ups name, each as it is wanted.

@@ -1,0 +1,123 @@
+//! The tasks that keep sets as they should be.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use waypost_config::model::RuleSetSource;
+use waypost_net::Tag;
+
+use super::{
+    Found,
+    compiler::{Applied, Compiler, MAX_WAITING},
+    fetch::Fetcher,
+    local::{LocalSet, watch},
+    remote::{Fetching, RemoteSet, shown},
+};
+use crate::{probe::default_tls, shared::Core};
+
+/// How many sets are fetched at a time.
+const MAX_FETCHES: usize = 8;
+
+/// A set without which nothing is to start, and of which there is no copy, cannot be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the rule set `{tag}` is critical, there is no copy of it, and `{url}` cannot be fetched: {reason}; make \
+     the server reachable, or remove `critical`"
+)]
+pub struct CriticalSetError {
+    /// The set.
+    pub tag: Tag,
+    /// Where it is.
+    pub url: Box<str>,
+    /// Why it cannot be fetched.
+    pub reason: Box<str>,
+}
+
+/// The sets without which nothing is to start, and of which there is no copy.
+#[derive(Debug, Default)]
+pub(crate) struct CriticalSets(Vec<(CriticalSetError, oneshot::Receiver<Applied>)>);
+
+impl CriticalSets {
+    /// Waits until all of them are in use.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be fetched.
+    pub(crate) async fn wait(self) -> Result<(), CriticalSetError> {
+        for (error, first) in self.0 {
+            let failed = match first.await {
+                Ok(Ok(())) => continue,
+                Ok(Err(reason)) => reason,
+                Err(_dropped) => "the proxy is stopping".into(),
+            };
+            return Err(CriticalSetError { reason: failed, ..error });
+        }
+        Ok(())
+    }
+}
+
+/// Watches files and fetches sets until `stop`. Must be called in a runtime.
+///
+/// # Errors
+///
+/// If TLS cannot be set up.
+pub(crate) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<CriticalSets, rustls::Error> {
+    let snapshot = core.snapshot.load_full();
+    let Some(recipe) = snapshot.recipe() else { return Ok(CriticalSets::default()) };
+    let found = recipe.take_found();
+    let contents = found.iter().map(|found| found.content.clone()).collect();
+    let (updates, waiting) = mpsc::channel(MAX_WAITING);
+    let compiler = Compiler { core: core.clone(), recipe: recipe.clone(), contents };
+    tokio::spawn(compiler.run(waiting, stop.clone()));
+
+    let fetching = Arc::new(Fetching {
+        store: recipe.store(),
+        room: Semaphore::new(MAX_FETCHES),
+        said_not_kept: AtomicBool::new(false),
+    });
+    let tls = default_tls()?;
+    let (mut files, mut critical_sets) = (Vec::new(), CriticalSets::default());
+    for (number, (set, Found { content, stamp, meta })) in recipe.sets().iter().zip(found).enumerate() {
+        let tag = set.tag.value.clone();
+        match &set.source {
+            RuleSetSource::Inline(_) => {}
+            RuleSetSource::Local { path, format } => {
+                let path = recipe.path(path);
+                files.push(LocalSet { set: number, tag, path, format: *format, stamp });
+            }
+            RuleSetSource::Remote { url, format, detour, update_interval, critical } => {
+                let mut first = None;
+                if *critical && content.is_none() {
+                    let (tell, told) = oneshot::channel();
+                    let url = shown(&url.value).into();
+                    let error = CriticalSetError { tag: tag.clone(), url, reason: Box::default() };
+                    critical_sets.0.push((error, told));
+                    first = Some(tell);
+                }
+                let set = RemoteSet {
+                    set: number,
+                    tag,
+                    url: url.value.clone(),
+                    format: *format,
+                    interval: *update_interval,
+                    content,
+                    meta,
+                    fetcher: Fetcher {
+                        core: core.clone(),
+                        detour: detour.as_ref().map(|tag| tag.value.clone()),
+                        tls: tls.clone(),
+                    },
+                    shared: fetching.clone(),
+                    updates: updates.clone(),
+                    first,
+                };
+                tokio::spawn(set.run(stop.clone()));
+            }
+        }
+    }
+    if !files.is_empty() {
+        tokio::spawn(watch(core.clone(), files, updates, stop.clone()));
+    }
+    Ok(critical_sets)
+}
