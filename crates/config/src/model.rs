@@ -229,6 +229,20 @@ impl OutboundProtocol {
             | Self::Loopback { .. } => false,
         }
     }
+
+    /// Whether it dials: the target, or a proxy on the way there.
+    #[must_use]
+    pub fn dials(&self) -> bool {
+        match self {
+            Self::Freedom { .. } | Self::Socks(_) | Self::Http(_) => true,
+            Self::Blackhole { .. }
+            | Self::Dns(_)
+            | Self::Loopback { .. }
+            | Self::Selector(_)
+            | Self::UrlTest(_)
+            | Self::LoadBalance(_) => false,
+        }
+    }
 }
 
 /// `freedom.domainStrategy`: who resolves the name that is dialled.

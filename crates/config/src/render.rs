@@ -263,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn help_may_have_several_lines() {
+        let source = Source::new("f", "x").unwrap();
+        let span = Span { start: 0, end: 1 };
+        let help = Some("h\n  \u{1b}[1mmore\n\nend".into());
+        let diagnostic = Diagnostic { severity: Severity::Error, span, message: "m".into(), help };
+        let rendered = render(&source, &[diagnostic], Style::Plain);
+        assert!(rendered.ends_with("  = help: h\n      \u{fffd}[1mmore\n\n    end\n"), "{rendered:?}");
+    }
+
+    #[test]
     fn the_caret_stands_below_the_place() {
         check("a\n  bcd\n", (4, 6), "f:2:3: error: m\n  |\n2 |   bcd\n  |   ^^\n  = help: h\n");
         check("漢b", (3, 4), "f:1:2: error: m\n  |\n1 | 漢b\n  |   ^\n  = help: h\n");

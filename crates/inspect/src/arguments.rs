@@ -24,8 +24,11 @@ pub struct Convert {
     /// The dialect of the result: v2ray or sing-box.
     #[arg(long, value_name = "DIALECT", value_parser = dialect)]
     pub(crate) to: Dialect,
-    /// A configuration file, or a folder of them; may be repeated.
-    #[arg(short, long, value_name = "FILE", required = true)]
+    /// Configuration files, or folders of them.
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The same; may be repeated.
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
     /// Where the result goes; without it to standard output. Only its owner can read a new file.
     #[arg(short, long, value_name = "FILE")]

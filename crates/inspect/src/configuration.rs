@@ -13,8 +13,8 @@ pub(crate) fn convert(
     arguments: &Convert,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Outcome, InspectError> {
-    let Convert { to, config, output, allow_loss } = arguments;
-    let source = read_files(config)?;
+    let Convert { to, paths, config, output, allow_loss } = arguments;
+    let source = read_files(&[&**paths, config].concat())?;
     let outcome = parse(&source, &Options { env, ..Options::default() });
     let Some(config) = outcome.config else {
         let notes = render(&source, &outcome.diagnostics, Style::Plain);

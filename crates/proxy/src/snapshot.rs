@@ -49,7 +49,7 @@ struct Rest {
     queries: Arc<QueryNetwork>,
     family: Family,
     /// What `clash_mode` conditions see; `None` if the file has no modes.
-    modes: Option<Modes>,
+    modes: Option<Arc<Modes>>,
     /// What the inbounds sniff by, in the order of the file.
     sniffing: Box<[Option<Arc<Sniffing>>]>,
     /// What other rules are compiled from, if there are rule sets.
@@ -208,7 +208,7 @@ pub(crate) struct Parts {
     /// What the queries of the resolver travel in.
     pub(crate) queries: Arc<QueryNetwork>,
     pub(crate) family: Family,
-    pub(crate) modes: Option<Modes>,
+    pub(crate) modes: Option<Arc<Modes>>,
     pub(crate) sniffing: Vec<Option<Sniffing>>,
     /// What other rules are compiled from.
     pub(crate) recipe: Option<Arc<Recipe>>,
@@ -301,7 +301,7 @@ impl Snapshot {
 
     /// The modes, if the file has any.
     pub(crate) fn modes(&self) -> Option<&Modes> {
-        self.rest.modes.as_ref()
+        self.rest.modes.as_deref()
     }
 
     /// What resolves names on the way of a flow. For a query to a DNS server that is not the servers.

@@ -8,10 +8,11 @@ use waypost_net::{DomainError, Tag};
 
 use crate::{
     Addresses, AttributeCondition, AttributeTest, Conditions, DomainList, EntryKind, IpList, Logical,
-    Matcher, ProcessPattern, Router, RouterSpec, Rule, RuleSetSpec, RuleSpec, UserPattern,
-    bits::{Bits, words_for},
-    collect::{Collector, End, Indexes, Owner, Present},
+    Matcher, ProcessPattern, Router, RouterSpec, Rule, RuleSetSpec, RuleSets, RuleSpec, UserPattern,
+    bits::words_for,
+    collect::{Collector, End, Indexes, Owner},
     condition::{AttributeRule, FlowCondition, ProcessTest, UserTest, ValueTest},
+    decide::Enough,
     rule::{ListConditions, ListLabels},
     tree::{Inverse, Items, Node, NodeSets, RuleSet},
 };
@@ -92,7 +93,8 @@ impl Router {
         let words = words_for(rules.len());
         let uses = Uses::of(&rules, &rule_sets);
         let tags = rule_sets.iter().map(|set| set.tag.clone()).collect();
-        let mut builder = Builder { uses: &uses, tags, collector: Collector::default() };
+        let mut builder =
+            Builder { uses: &uses, tags, collector: Collector::default(), set_of_part: Vec::new() };
         let of_sets = rule_sets.iter().flat_map(|set| &set.rules);
         let matchers = rules.iter().map(|rule| &rule.matcher).chain(of_sets);
         builder.collector.reserve_names(matchers.map(n_names).sum());
@@ -100,21 +102,34 @@ impl Router {
             rule_sets.into_iter().enumerate().map(|(index, set)| builder.rule_set(index, set)).collect();
         let rules: Box<[Rule]> =
             rules.into_iter().enumerate().map(|(index, rule)| builder.rule(index, rule)).collect();
-        let present = |on: fn(&ListConditions) -> bool| {
-            let mut bits = Bits::none(words);
-            rules.iter().filter(|rule| on(&rule.on)).for_each(|rule| bits.insert(rule.index));
-            bits
-        };
-        let either = present(|on| on.either).as_slice().into();
-        let present = Present {
-            domain: present(|on| on.domain),
-            ip: present(|on| on.ip),
-            source: present(|on| on.source),
-            local: present(|on| on.local),
-        };
-        let Indexes { domain, ip, source, local } = builder.collector.finish(words, &present)?;
+        let mut enough = vec![Enough { domain: u64::MAX, ip: u64::MAX, either: 0 }; words];
+        for rule in &rules {
+            let bit = 1 << (rule.index % 64);
+            if let Some(enough) = enough.get_mut(rule.index / 64) {
+                enough.domain &= if rule.on.domain { !bit } else { u64::MAX };
+                enough.ip &= if rule.on.ip { !bit } else { u64::MAX };
+                enough.either |= if rule.on.either { bit } else { 0 };
+            }
+        }
+        let set_of_part = builder.set_of_part;
+        let Indexes { domain, ip, source, local } = builder.collector.finish(words)?;
         let (no_rule, every_rule) = (vec![0; words].into(), vec![u64::MAX; words].into());
-        Ok(Self { strategy, naming, rules, sets, domain, ip, source, local, either, no_rule, every_rule })
+        let enough = enough.into();
+        let set_of_part = set_of_part.into();
+        Ok(Self {
+            strategy,
+            naming,
+            rules,
+            sets,
+            set_of_part,
+            domain,
+            ip,
+            source,
+            local,
+            enough,
+            no_rule,
+            every_rule,
+        })
     }
 }
 
@@ -144,6 +159,8 @@ struct SetUse {
     /// The plain rules that name it.
     plain_rules: Vec<usize>,
     used: bool,
+    /// Whether it is one rule whose lists are all that it wants.
+    is_list: bool,
     /// Whether its lists of target addresses are compared with those of clients as well.
     as_source: bool,
 }
@@ -166,7 +183,10 @@ impl Uses {
             }),
         };
         let plain: Vec<bool> = rules.iter().map(is_plain).collect();
-        let mut uses = Self { plain, sets: sets.iter().map(|_| SetUse::default()).collect() };
+        let is_list =
+            sets.iter().zip(&only_lists).map(|(set, &only_lists)| only_lists && set.rules.len() == 1);
+        let sets = is_list.map(|is_list| SetUse { is_list, ..SetUse::default() }).collect();
+        let mut uses = Self { plain, sets };
         for (index, rule) in rules.iter().enumerate() {
             uses.note(index, &rule.matcher);
         }
@@ -244,6 +264,8 @@ struct Builder<'u, 'a> {
     /// Of the rule sets.
     tags: Vec<Tag>,
     collector: Collector<'a>,
+    /// By part, of those of rule sets: the rule set, if it is nothing but the lists of this part.
+    set_of_part: Vec<Option<usize>>,
 }
 
 impl<'a> Builder<'_, 'a> {
@@ -259,6 +281,8 @@ impl<'a> Builder<'_, 'a> {
         let mut nodes = Vec::with_capacity(rules.len());
         for (rule, matcher) in rules.into_iter().enumerate() {
             let mut place = Place { set: Some(index), rule, part: 0 };
+            self.set_of_part.resize(self.collector.n_parts(), None);
+            self.set_of_part.push(uses.is_list.then_some(index));
             nodes.push(self.node(matcher, &mut place, context));
         }
         RuleSet { tag, nodes: nodes.into() }
@@ -352,9 +376,20 @@ impl<'a> Builder<'_, 'a> {
         let lists = if label.is_some() { ListLabels::default() } else { labels(&conditions) };
         let invert = conditions.invert;
         let sets = conditions.rule_sets.take();
-        let sets = sets.map(|named| NodeSets { sets: named.sets.into(), match_source: named.match_source });
+        let sets = sets.map(|named| self.node_sets(named));
         let (conditions, process) = self.flow_conditions(place, conditions);
         Items { leaves, on, inverse, conditions, process, sets, invert, lists }
+    }
+
+    fn node_sets(&self, named: RuleSets) -> NodeSets {
+        let RuleSets { sets, match_source } = named;
+        let is_list = |&set: &usize| self.uses.sets.get(set).is_some_and(|uses| uses.is_list);
+        let listed = (!match_source && sets.iter().all(is_list)).then(|| {
+            let mut listed = sets.clone();
+            listed.sort_unstable();
+            listed.into()
+        });
+        NodeSets { sets: sets.into(), listed, match_source }
     }
 
     /// What is decided without lists.

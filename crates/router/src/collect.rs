@@ -5,7 +5,6 @@ use waypost_geosite::{DomainIndexBuilder, EntryKind, go_regexp};
 
 use crate::{
     Addresses, DomainList, IpList,
-    bits::Bits,
     build::{BuildError, Place, Problem},
     index::{DomainRules, IpRules, Leaf, ListInfo},
 };
@@ -28,20 +27,12 @@ struct IpLists {
     infos: Vec<ListInfo>,
 }
 
-/// The indexes, and which rules have a condition of the kind at all.
+/// The indexes.
 pub(crate) struct Indexes {
     pub(crate) domain: DomainRules,
     pub(crate) ip: IpRules,
     pub(crate) source: IpRules,
     pub(crate) local: IpRules,
-}
-
-/// The rules that have a condition of each kind.
-pub(crate) struct Present {
-    pub(crate) domain: Bits,
-    pub(crate) ip: Bits,
-    pub(crate) source: Bits,
-    pub(crate) local: Bits,
 }
 
 /// Which address an IP list is compared with.
@@ -74,6 +65,11 @@ impl<'a> Collector<'a> {
         let first = self.n_leaves;
         self.n_leaves = first.saturating_add(3);
         [Leaf(first), Leaf(first.saturating_add(1)), Leaf(first.saturating_add(2))]
+    }
+
+    /// How many parts have numbers.
+    pub(crate) fn n_parts(&self) -> usize {
+        self.n_leaves as usize / 3
     }
 
     pub(crate) fn domain(&mut self, place: Place, lists: &[DomainList<'a>], owner: Owner<'_>) {
@@ -116,10 +112,10 @@ impl<'a> Collector<'a> {
     }
 
     /// Builds the indexes; what is wrong is among the errors already if `None`.
-    pub(crate) fn finish(self, words: usize, present: &Present) -> Result<Indexes, Vec<BuildError>> {
+    pub(crate) fn finish(self, words: usize) -> Result<Indexes, Vec<BuildError>> {
         let mut errors = self.errors;
         let domain = match self.domain.build() {
-            Ok(index) => Some(DomainRules::new(index, self.domain_lists, words, &present.domain)),
+            Ok(index) => Some(DomainRules::new(index, self.domain_lists, words)),
             Err(error) => {
                 let problem = Problem::Index(error);
                 let place = Place::default();
@@ -130,9 +126,9 @@ impl<'a> Collector<'a> {
         match domain {
             Some(domain) if errors.is_empty() => Ok(Indexes {
                 domain,
-                ip: self.ip.finish(words, &present.ip),
-                source: self.source.finish(words, &present.source),
-                local: self.local.finish(words, &present.local),
+                ip: self.ip.finish(words),
+                source: self.source.finish(words),
+                local: self.local.finish(words),
             }),
             Some(_) | None => Err(errors),
         }
@@ -158,8 +154,8 @@ impl IpLists {
         }
     }
 
-    fn finish(self, words: usize, present: &Bits) -> IpRules {
-        IpRules::new(self.builder.build(), self.infos, words, present)
+    fn finish(self, words: usize) -> IpRules {
+        IpRules::new(self.builder.build(), self.infos, words)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The decision itself.
 
-use std::{borrow::Cow, cell::Cell, net::IpAddr};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell},
+    net::IpAddr,
+};
 
 use waypost_net::{Flow, Host};
 
@@ -21,15 +25,36 @@ pub struct Router {
     pub(crate) naming: Words,
     pub(crate) rules: Box<[Rule]>,
     pub(crate) sets: Box<[RuleSet]>,
+    /// By part: the rule set that is nothing but the lists of this part.
+    pub(crate) set_of_part: Box<[Option<usize>]>,
     pub(crate) domain: DomainRules,
     pub(crate) ip: IpRules,
     pub(crate) source: IpRules,
     pub(crate) local: IpRules,
-    /// The rules of which the name or the address is enough.
-    pub(crate) either: Box<[u64]>,
+    /// What is enough of each rule, one bit per rule.
+    pub(crate) enough: Box<[Enough]>,
     /// A row without any bit, and one with all.
     pub(crate) no_rule: Box<[u64]>,
     pub(crate) every_rule: Box<[u64]>,
+}
+
+/// Of 64 rules: what the indexes need not find.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Enough {
+    /// No domain condition.
+    pub(crate) domain: u64,
+    /// No IP condition.
+    pub(crate) ip: u64,
+    /// One of both is enough.
+    pub(crate) either: u64,
+}
+
+/// The rows of bits that candidates are found in, all of the same length.
+#[derive(Clone, Copy)]
+struct Rows<'c> {
+    domain: &'c [u64],
+    ip: &'c [u64],
+    enough: &'c [Enough],
 }
 
 /// What one decision works with.
@@ -45,7 +70,14 @@ pub(crate) struct Context<'c> {
     /// The rules whose condition on an end of the connection holds, once one was asked for.
     source_hits: Cell<Option<&'c [u64]>>,
     local_hits: Cell<Option<&'c [u64]>>,
-    pub(crate) leaf_hits: LeafHits,
+    /// Once a rule of more than plain conditions is tried.
+    leaf_hits: &'c OnceCell<Box<LeafHits>>,
+}
+
+impl Context<'_> {
+    pub(crate) fn leaf_hits(&self) -> &LeafHits {
+        self.leaf_hits.get_or_init(Box::default)
+    }
 }
 
 /// What explanations call conditions on lists.
@@ -154,6 +186,7 @@ impl Router {
                 Some(address_bits.as_slice())
             }
         };
+        let leaf_hits = OnceCell::new();
         let mut context = Context {
             flow,
             facts: &facts,
@@ -162,7 +195,7 @@ impl Router {
             ip_hits,
             source_hits: Cell::new(None),
             local_hits: Cell::new(None),
-            leaf_hits: LeafHits::default(),
+            leaf_hits: &leaf_hits,
         };
         loop {
             context.may_ask = match (self.strategy, position.pass) {
@@ -204,8 +237,7 @@ impl Router {
     ) -> PassEnd<'r> {
         let mut next = position.rule;
         let rows = self.rows(context);
-        while let Some(rule) = Self::next_candidate::<T>(&rows, next).and_then(|index| self.rules.get(index))
-        {
+        while let Some(rule) = Self::next_candidate::<T>(rows, next).and_then(|index| self.rules.get(index)) {
             trace.rule(position.pass, rule);
             match self.holds(rule, context, trace) {
                 Outcome::Fails => trace.rule_ends(false),
@@ -226,13 +258,12 @@ impl Router {
         PassEnd::NoMatch
     }
 
-    /// The rows of bits that candidates are found in, all of the same length.
     #[inline]
-    fn rows<'c>(&'c self, context: &Context<'c>) -> [&'c [u64]; 5] {
+    fn rows<'c>(&'c self, context: &Context<'c>) -> Rows<'c> {
         // A rule that would ask is a candidate; one that may not ask cannot hold.
         let unknown = if context.may_ask { &*self.every_rule } else { &self.no_rule };
-        let ip_hits = context.ip_hits.unwrap_or(unknown);
-        [context.domain_hits, &self.domain.absent, ip_hits, &self.ip.absent, &self.either]
+        let ip = context.ip_hits.unwrap_or(unknown);
+        Rows { domain: context.domain_hits, ip, enough: &self.enough }
     }
 
     /// The first rule from `from` on that the combined indexes do not rule out.
@@ -240,12 +271,11 @@ impl Router {
     /// All words are looked at before the first that is not zero is chosen: a loop of the same length
     /// every time is predicted by the processor, one that ends early is not.
     #[inline]
-    fn next_candidate<T: Trace>(rows: &[&[u64]; 5], from: usize) -> Option<usize> {
+    fn next_candidate<T: Trace>(rows: Rows<'_>, from: usize) -> Option<usize> {
         if T::EVERY_CONDITION {
             return Some(from);
         }
-        let [first_row, ..] = rows;
-        let words = first_row.len();
+        let words = rows.enough.len();
         let start = from / 64;
         // The rules of the first word that are still to come.
         let mut ahead = u64::MAX << (from % 64);
@@ -465,7 +495,11 @@ impl Router {
     }
 
     /// What the rule set of a decision is looked up with.
-    pub(crate) fn context_of<'c>(&'c self, flow: &'c Flow, facts: &'c Facts) -> Context<'c> {
+    pub(crate) fn context_of<'c>(
+        flow: &'c Flow,
+        facts: &'c Facts,
+        leaf_hits: &'c OnceCell<Box<LeafHits>>,
+    ) -> Context<'c> {
         Context {
             flow,
             facts,
@@ -474,7 +508,7 @@ impl Router {
             ip_hits: None,
             source_hits: Cell::new(None),
             local_hits: Cell::new(None),
-            leaf_hits: LeafHits::default(),
+            leaf_hits,
         }
     }
 
@@ -489,11 +523,12 @@ impl Router {
 
 /// The rules of some words that the combined indexes do not rule out.
 #[inline]
-fn candidates(rows: &[&[u64]; 5], words: std::ops::Range<usize>) -> impl Iterator<Item = u64> {
-    let [domain, no_domain, ip, no_ip, either] = rows.map(|row| row.get(words.clone()).unwrap_or_default());
-    let columns = domain.iter().zip(no_domain).zip(ip.iter().zip(no_ip)).zip(either);
-    columns.map(|(((domain, no_domain), (ip, no_ip)), either)| {
-        (domain | no_domain) & (ip | no_ip) | either & (domain | ip)
+fn candidates(rows: Rows<'_>, words: std::ops::Range<usize>) -> impl Iterator<Item = u64> {
+    let domain = rows.domain.get(words.clone()).unwrap_or_default();
+    let ip = rows.ip.get(words.clone()).unwrap_or_default();
+    let enough = rows.enough.get(words).unwrap_or_default();
+    domain.iter().zip(ip).zip(enough).map(|((domain, ip), enough)| {
+        (domain | enough.domain) & (ip | enough.ip) | enough.either & (domain | ip)
     })
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct ListInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Leaf(pub(crate) u32);
 
+impl Leaf {
+    /// The position of the part, among those of all rules and rule sets.
+    pub(crate) fn part(self) -> usize {
+        self.0 as usize / 3
+    }
+}
+
 /// All domain lists of all rules.
 #[derive(Debug)]
 pub(crate) struct DomainRules {
@@ -32,14 +39,12 @@ pub(crate) struct DomainRules {
     /// Bits of the rules, one row per set of the index.
     rows: Box<[u64]>,
     words: usize,
-    /// Bits of the rules without a domain condition.
-    pub(crate) absent: Box<[u64]>,
 }
 
 impl DomainRules {
-    pub(crate) fn new(index: DomainIndex, lists: Vec<ListInfo>, words: usize, present: &Bits) -> Self {
+    pub(crate) fn new(index: DomainIndex, lists: Vec<ListInfo>, words: usize) -> Self {
         let rows = rows(index.sets(), words, |id| lists.get(id as usize).map_or(&[], |list| &*list.rules));
-        Self { index, lists: lists.into(), rows, words, absent: absent(present) }
+        Self { index, lists: lists.into(), rows, words }
     }
 
     /// The rules whose domain condition holds for `name`.
@@ -96,12 +101,10 @@ pub(crate) struct IpRules {
     /// Bits of the rules whose condition holds, one row per set of the index.
     rows: Box<[u64]>,
     words: usize,
-    /// Bits of the rules without such a condition.
-    pub(crate) absent: Box<[u64]>,
 }
 
 impl IpRules {
-    pub(crate) fn new(index: IpIndex, lists: Vec<ListInfo>, words: usize, present: &Bits) -> Self {
+    pub(crate) fn new(index: IpIndex, lists: Vec<ListInfo>, words: usize) -> Self {
         let rules_of = |inverse: bool| {
             let lists = &lists;
             move |id: u32| {
@@ -121,7 +124,7 @@ impl IpRules {
         for ((holds, inverse), has_inverse) in rows_that_hold.iter_mut().zip(&inverse).zip(has_inverse) {
             *holds |= has_inverse & !inverse;
         }
-        Self { index, lists: lists.into(), rows: rows_that_hold, words, absent: absent(present) }
+        Self { index, lists: lists.into(), rows: rows_that_hold, words }
     }
 
     /// Bits of the rules whose condition holds for `address`.
@@ -199,8 +202,4 @@ fn rows<'l>(sets: &IdSets, words: usize, rules_of: impl Fn(u32) -> &'l [usize]) 
         }
     }
     rows.into()
-}
-
-fn absent(present: &Bits) -> Box<[u64]> {
-    present.as_slice().iter().map(|word| !word).collect()
 }

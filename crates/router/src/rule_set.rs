@@ -1,6 +1,6 @@
 //! Which rule set a decision goes back to.
 
-use std::slice;
+use std::{cell::OnceCell, slice};
 
 use waypost_net::{Flow, Host, canonical_ip};
 
@@ -26,7 +26,8 @@ impl Router {
             let addresses =
                 (!decision.matched_addresses.is_empty()).then(|| decision.matched_addresses.clone());
             let facts = Facts { addresses, process: Some(None) };
-            let context = self.context_of(flow, &facts);
+            let leaf_hits = OnceCell::new();
+            let context = Self::context_of(flow, &facts, &leaf_hits);
             let trial = Trial { router: self, context: &context };
             let set = match &rule.tree {
                 Some(tree) => trial.matching_set(tree),

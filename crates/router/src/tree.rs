@@ -54,6 +54,8 @@ pub(crate) struct Inverse {
 #[derive(Debug)]
 pub(crate) struct NodeSets {
     pub(crate) sets: Box<[usize]>,
+    /// The same in order, if each of them is one list or two of which one is enough.
+    pub(crate) listed: Option<Box<[usize]>>,
     pub(crate) match_source: bool,
 }
 
@@ -77,6 +79,8 @@ pub(crate) struct LeafHits {
     ip: OnceCell<Vec<Vec<Leaf>>>,
     source: OnceCell<Vec<Leaf>>,
     local: OnceCell<Vec<Leaf>>,
+    /// The rule sets that match because of nothing but lists.
+    sets: OnceCell<Vec<usize>>,
 }
 
 /// What the parts of one rule are tried with.
@@ -200,7 +204,7 @@ impl Trial<'_, '_> {
         let address = self.context.flow.local.map(|local| canonical_ip(local.ip()));
         let hits = self
             .context
-            .leaf_hits
+            .leaf_hits()
             .local
             .get_or_init(|| address.map(|address| self.router.local.leaves(address)).unwrap_or_default());
         let [leaf, inverse, _] = items.leaves;
@@ -220,7 +224,7 @@ impl Trial<'_, '_> {
         }
         let address = self.context.flow.source.map(|source| canonical_ip(source.ip()));
         let hits =
-            self.context.leaf_hits.source.get_or_init(|| {
+            self.context.leaf_hits().source.get_or_init(|| {
                 address.map(|address| self.router.source.leaves(address)).unwrap_or_default()
             });
         let [leaf, inverse, source_leaf] = items.leaves;
@@ -271,7 +275,7 @@ impl Trial<'_, '_> {
         let name = self.context.flow.domain();
         let hits = self
             .context
-            .leaf_hits
+            .leaf_hits()
             .domain
             .get_or_init(|| name.map(|name| self.router.domain.leaves(name)).unwrap_or_default());
         let [leaf, ..] = items.leaves;
@@ -307,7 +311,7 @@ impl Trial<'_, '_> {
         };
         let hits = self
             .context
-            .leaf_hits
+            .leaf_hits()
             .ip
             .get_or_init(|| addresses.iter().map(|&address| self.router.ip.leaves(address)).collect());
         let [leaf, inverse, _] = items.leaves;
@@ -356,6 +360,11 @@ impl Trial<'_, '_> {
         look: Look<'_>,
         trace: &mut T,
     ) -> Result<bool, Question> {
+        if !T::EVERY_CONDITION
+            && let Some(holds) = self.any_listed(named_sets, groups)
+        {
+            return Ok(holds);
+        }
         let (mut found, mut tag) = (Ok(false), None);
         for set in named_sets.sets.iter().filter_map(|&set| self.router.sets.get(set)) {
             found = either(found, self.set_holds(set, groups, named_sets.match_source));
@@ -372,6 +381,29 @@ impl Trial<'_, '_> {
             trace.condition(named(look.path, "rule_set"), wanted, verdict, tag);
         }
         found
+    }
+
+    /// The same if all sets are lists and nothing has to be asked: the sets that match are found at once.
+    fn any_listed(&self, named_sets: &NodeSets, groups: Groups) -> Option<bool> {
+        let listed = named_sets.listed.as_ref()?;
+        let addresses = match self.context.addresses() {
+            None if self.context.may_ask => return None,
+            addresses => addresses.unwrap_or_default(),
+        };
+        if !groups.merged(Groups { matched: TARGET, needed: 0 }).all_matched() {
+            return Some(false);
+        }
+        if groups.matched & TARGET != 0 {
+            return Some(!listed.is_empty());
+        }
+        let matching = self.context.leaf_hits().sets.get_or_init(|| {
+            let router = self.router;
+            let by_name = self.context.flow.domain().map(|name| router.domain.leaves(name));
+            let by_address = addresses.iter().flat_map(|&address| router.ip.leaves(address));
+            let leaves = by_name.into_iter().flatten().chain(by_address);
+            leaves.filter_map(|leaf| *router.set_of_part.get(leaf.part())?).collect()
+        });
+        Some(matching.iter().any(|set| listed.binary_search(set).is_ok()))
     }
 
     fn set_holds(&self, set: &RuleSet, groups: Groups, as_source: bool) -> Result<bool, Question> {

@@ -9,7 +9,7 @@ use waypost_proxy::net::{Network, Target};
 
 /// Decides which way each connection goes, and which outbound carries it.
 ///
-/// Reads V2Ray configuration files. Start with `waypost run`, which listens on 127.0.0.1:1080 for
+/// Reads configuration files of V2Ray and sing-box. Start with `waypost run`, which listens on 127.0.0.1:1080 for
 /// SOCKS and HTTP and sends everything out directly.
 #[derive(Debug, Parser)]
 #[command(name = "waypost", version, max_term_width = 100)]

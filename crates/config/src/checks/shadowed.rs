@@ -1,11 +1,16 @@
 //! Rules that never decide, because one rule before them takes everything that they could take.
 //!
 //! Only what is certain is reported: conditions are compared one by one, and what would take long to
-//! compare is left out. Two thousand rules take a few milliseconds.
+//! compare is left out, so that two thousand rules take a few milliseconds.
 
+mod candidates;
+mod entries;
 mod implied;
 mod parts;
 
+use std::cell::Cell;
+
+use candidates::Candidates;
 use implied::Comparison;
 use parts::Parts;
 
@@ -14,16 +19,26 @@ use crate::{
     report::Report,
 };
 
+/// How many entries and pairs of rules are looked at before the rest is believed to be fine.
+const MOST_STEPS: usize = 200_000;
+
 /// Warns of every rule that is never reached because of one other.
 pub(super) fn find_shadowed(rules: &[Rule], report: &mut Report<'_>) {
     if rules.len() < 2 {
         return;
     }
     let parts = Parts::new(rules);
-    let comparison = Comparison::new(&parts);
+    let steps = Steps(Cell::new(MOST_STEPS));
+    let candidates = Candidates::new(&parts, rules, &steps);
+    let comparison = Comparison::new(&parts, &steps);
     let mut changes = Changes::default();
-    for (index, rule) in rules.iter().enumerate() {
-        if let Some(earlier) = first_that_takes_all(index, rules, &comparison, &changes) {
+    for (index, (rule, tree)) in rules.iter().zip(&parts.trees).enumerate() {
+        let takes_all = |earlier: &usize| {
+            parts.trees.get(*earlier).is_some_and(|earlier| comparison.implies(tree, earlier))
+                && rules.get(*earlier).is_some_and(|rule| changes.none_behind(*earlier, rule))
+        };
+        let candidates = if parts.is_impossible(tree) { Vec::new() } else { candidates.of(index, tree) };
+        if let Some(earlier) = candidates.into_iter().find(takes_all).and_then(|earlier| rules.get(earlier)) {
             let line = report.line(earlier.span);
             report
                 .warning(
@@ -36,20 +51,16 @@ pub(super) fn find_shadowed(rules: &[Rule], report: &mut Report<'_>) {
     }
 }
 
-fn first_that_takes_all<'r>(
-    index: usize,
-    rules: &'r [Rule],
-    comparison: &Comparison<'_, 'r>,
-    changes: &Changes,
-) -> Option<&'r Rule> {
-    let parts = comparison.parts;
-    let tree = parts.trees.get(index).filter(|tree| !parts.is_impossible(tree))?;
-    let takes_all = |earlier: &usize| {
-        parts.trees.get(*earlier).is_some_and(|earlier| comparison.implies(tree, earlier))
-            && rules.get(*earlier).is_some_and(|rule| changes.none_behind(*earlier, rule))
-    };
-    let candidates = comparison.candidates(index, tree);
-    candidates.into_iter().find(takes_all).and_then(|earlier| rules.get(earlier))
+/// How many entries and pairs of rules may still be looked at.
+struct Steps(Cell<usize>);
+
+impl Steps {
+    /// Whether there are so many steps left; if not, there are none any more.
+    fn spend(&self, steps: usize) -> bool {
+        let left = self.0.get().checked_sub(steps);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
 }
 
 /// Whether nothing behind it is tried for a connection that a rule takes.

@@ -97,6 +97,12 @@ pub struct DnsRule {
     pub matcher: Matcher,
     /// The server that is asked, by its place; `None` where nobody is.
     pub server: Option<usize>,
+    /// `strategy`: which addresses are asked for, of those that are wanted.
+    pub family: AddressFamily,
+    /// `disable_cache`: whether what is known already does not count.
+    pub disable_cache: bool,
+    /// `client_subnet`, instead of that of the server.
+    pub client_ip: Option<IpAddr>,
     /// The whole object.
     pub span: Span,
 }

@@ -71,8 +71,8 @@ pub(super) const KEYS: &[Key] = &[
         TEXTS,
         "Old form: lists of `geoip.dat` that the client's address is in; use `rule_set`.",
     ),
-    Key::new("package_name", TEXTS, "The Android application.").unsupported(PHONE),
-    Key::new("package_name_regex", TEXTS, "The Android application.").unsupported(PHONE),
+    Key::new("package_name", TEXTS, "The Android application; it never matches here."),
+    Key::new("package_name_regex", TEXTS, "The Android application; it never matches here."),
     Key::new("wifi_ssid", TEXTS, "The name of the wireless network.").unsupported(PHONE),
     Key::new("wifi_bssid", TEXTS, "The access point of the wireless network.").unsupported(PHONE),
     Key::new("network_is_expensive", Form::Flag, "Whether the network costs.").only_off(PHONE),
@@ -119,6 +119,7 @@ pub(super) fn read(rule: &Object<'_>, names: &mut Names, report: &mut Report<'_>
             .filter(|mode| !mode.value.is_empty())
             .map(|mode| mode.value.into()),
         client: read_clients(rule, report),
+        local_os: read_applications(rule, report),
         rule_sets: read_rule_sets(rule, names, report),
         either: true,
         invert: rule.flag("invert", report).is_some_and(|invert| invert.value),
@@ -385,6 +386,20 @@ fn read_clients(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Box<st
             .help("programs are recognised by QUIC and SSH, which are not sniffed");
     }
     Some(clients.into_iter().map(|client| client.value.into()).collect())
+}
+
+/// Applications have names of this kind under Android only.
+fn read_applications(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Box<str>>> {
+    let mut given = false;
+    for name in ["package_name", "package_name_regex"] {
+        if let Some(field) = rule.get(name).filter(|_| rule.texts(name, report).is_some()) {
+            given = true;
+            report
+                .warning(field.key_span, format!("`{name}` never matches, it is for Android"))
+                .help("use `process_name`, or remove the rule");
+        }
+    }
+    given.then(|| vec!["android".into()])
 }
 
 fn read_rule_sets(rule: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> Option<RuleSetRefs> {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use waypost_net::{Host, Tag, Target};
 
-use super::{dial, dns_rule, host, list, names::Names};
+use super::{dial, dns_rule, dns_special::Specials, dns_tls, host, list, names::Names};
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable, join},
     model::{
         AddressFamily, Dns, DnsProtocol, DnsServer, DnsServerAddress, DnsWay, DomainEntry, HostsAnswer,
-        HostsEntry, ResolveOptions,
+        HostsEntry, Outbound, ResolveOptions,
     },
     object::{Object, read_map, read_port},
     report::{Report, quote},
@@ -35,17 +35,16 @@ pub(super) static DNS: KeyTable = KeyTable {
         Key::new("disable_cache", Form::Flag, "Whether answers are forgotten at once."),
         Key::new("disable_expire", Form::Flag, "Whether answers count for ever.")
             .only_off("answers count as long as the server says"),
-        Key::new("independent_cache", Form::Flag, "Whether each server has its own memory.")
-            .no_effect("each server has its own memory in any case"),
+        Key::new("independent_cache", Form::Flag, "Whether each server has its own memory; it always has."),
         Key::new("cache_capacity", Form::up_to(u32::MAX as u64), "How many answers are remembered.")
             .no_effect("8192 answers are remembered"),
         Key::new("reverse_mapping", Form::Flag, "Whether addresses stand for the names they were found by.")
-            .only_off("it is not available in this version; use a rule with the action `sniff`"),
+            .only_off("it is not available in this version; remove it, and begin the rules with `{\"action\": \"sniff\"}`, which finds names too"),
         Key::new("optimistic", Form::Any, "Whether old answers are used while new ones are fetched.")
             .no_effect("old answers are not used"),
         Key::new("timeout", Form::Duration, "How long a question may take."),
-        Key::new("fakeip", Form::Any, "Made-up addresses that stand for names.")
-            .only_off("there are no fake addresses"),
+        Key::new("fakeip", Form::Any, "Old form: made-up addresses that stand for names.")
+            .no_effect("there are no fake addresses, names have those that servers say"),
     ],
 };
 
@@ -59,6 +58,7 @@ const FORM: Form = Form::ByType {
         ("tcp", "RemoteDnsServer"),
         ("tls", "RemoteDnsServer"),
         ("https", "HttpsDnsServer"),
+        ("fakeip", "FakeIpDnsServer"),
         ("legacy", "LegacyDnsServer"),
     ],
 };
@@ -92,17 +92,15 @@ const REMOTE_KEYS: [Key; 4] = [
     ),
     DETOUR,
 ];
-const TLS: Key = Key::new("tls", Form::Map, "How TLS is spoken.")
-    .only_off("the certificate has to be for `server`, and to come from an authority that is trusted");
 static PLAIN_KEYS: [Key; 12] = join(&[
-    &[Key::new("type", Form::Word(&["udp", "tcp", "tls"]), "How the server is spoken to."), TLS],
+    &[Key::new("type", Form::Word(&["udp", "tcp", "tls"]), "How the server is spoken to."), dns_tls::KEY],
     &REMOTE_KEYS,
     &DIALLING,
 ]);
 static HTTPS_KEYS: [Key; 14] = join(&[
     &[
         Key::new("type", Form::Word(&["https"]), "How the server is spoken to."),
-        TLS,
+        dns_tls::KEY,
         Key::new("path", Form::Text, "The path of requests; `/dns-query` without it."),
         Key::new("headers", Form::Map, "Further headers of requests.")
             .only_off("it is not available in this version"),
@@ -185,32 +183,43 @@ const TYPES: [(&str, (Kind, &KeyTable)); 6] = [
     ("https", (Kind::Https, &HTTPS)),
 ];
 /// Types of sing-box that do not exist here.
-const FOREIGN: &[&str] = &["quic", "h3", "dhcp", "mdns", "fakeip", "tailscale", "resolved"];
+const FOREIGN: &[(&str, &str)] = &[
+    ("quic", "most of its servers also speak `tls`"),
+    ("h3", "its servers also speak `https`"),
+    ("dhcp", "`local` asks the resolver of the system, which knows those of DHCP"),
+    ("resolved", "`local` asks the resolver of the system, which is systemd-resolved where that runs"),
+    ("mdns", ""),
+    ("tailscale", ""),
+];
 
 /// How long a question may take, as with sing-box.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A section of which the servers are known, but not what needs to know outbounds and rule sets.
+#[derive(Default)]
 pub(super) struct Draft<'a> {
     object: Option<Object<'a>>,
     dns: Dns,
+    specials: Specials,
+    defaults: Defaults,
 }
 
 /// Reads the servers, so that outbounds can name them.
 pub(super) fn read<'a>(file: &Object<'a>, names: &mut Names, report: &mut Report<'_>) -> Draft<'a> {
     let Some(object) = file.object("dns", &DNS, report) else {
-        return Draft { object: None, dns: Dns::default() };
+        return Draft::default();
     };
-    let defaults = Defaults {
-        client_ip: dial::read_client_subnet(&object, report),
-        cache: !object.flag("disable_cache", report).is_some_and(|flag| flag.value),
-        timeout: object.duration("timeout", report).filter(|timeout| !timeout.is_zero()).unwrap_or(TIMEOUT),
-    };
-    let servers = object.items("servers", report).iter();
-    let servers = servers.filter_map(|value| read_server(value, &defaults, names, report)).collect();
+    let defaults = Defaults::read(&object, report);
+    let mut specials = Specials::default();
+    let mut servers = Vec::new();
+    for value in object.items("servers", report) {
+        if !specials.read(value, &LEGACY, report) {
+            servers.extend(read_server(value, &defaults, names, report));
+        }
+    }
     let family = dial::read_strategy(&object, "strategy", report).map(AddressFamily::from);
     let dns = Dns { servers, family: family.unwrap_or_default(), ..Dns::default() };
-    Draft { object: Some(object), dns }
+    Draft { object: Some(object), dns, specials, defaults }
 }
 
 /// Reads what may name outbounds and rule sets. `resolver` is what `route` says of names that outbounds
@@ -218,10 +227,11 @@ pub(super) fn read<'a>(file: &Object<'a>, names: &mut Names, report: &mut Report
 pub(super) fn finish(
     draft: Draft<'_>,
     resolver: Option<ResolveOptions>,
+    outbounds: &mut [Outbound],
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Dns {
-    let Draft { object, mut dns } = draft;
+    let Draft { object, mut dns, specials, defaults } = draft;
     dns.resolver = resolver;
     let Some(object) = object else { return dns };
     for server in &mut dns.servers {
@@ -230,8 +240,12 @@ pub(super) fn finish(
             names.outbounds.find(written, "outbound", report);
         }
     }
+    let mut known = dns_rule::Known { outbounds, specials: &specials };
     for value in object.items("rules", report) {
-        dns_rule::read(value, &mut dns, names, report);
+        dns_rule::read(value, &mut dns, &mut known, names, report);
+    }
+    if dns.servers.is_empty() && !dns.rules.is_empty() {
+        dns.servers.push(defaults.server(None, object.span));
     }
     let written = object.text("final", report).filter(|tag| !tag.value.is_empty());
     if let Some(tag) = written.and_then(|tag| names.dns_servers.find(tag, "DNS server", report)) {
@@ -246,10 +260,41 @@ pub(super) fn place_of(dns: &Dns, tag: &Tag) -> Option<usize> {
 }
 
 /// What a server does not say itself.
+#[derive(Default)]
 struct Defaults {
     client_ip: Option<std::net::IpAddr>,
     cache: bool,
     timeout: Duration,
+}
+
+impl Defaults {
+    fn read(dns: &Object<'_>, report: &mut Report<'_>) -> Self {
+        Self {
+            client_ip: dial::read_client_subnet(dns, report),
+            cache: !dns.flag("disable_cache", report).is_some_and(|flag| flag.value),
+            timeout: dns.duration("timeout", report).filter(|timeout| !timeout.is_zero()).unwrap_or(TIMEOUT),
+        }
+    }
+
+    /// The resolver of the system.
+    fn server(&self, name: Option<Tag>, span: Span) -> DnsServer {
+        DnsServer {
+            address: DnsServerAddress::System,
+            name,
+            tag: None,
+            domains: Vec::new(),
+            expected: None,
+            unexpected: None,
+            client_ip: self.client_ip,
+            family: AddressFamily::Any,
+            skip_fallback: false,
+            is_final: true,
+            timeout: self.timeout,
+            cache: self.cache,
+            stale: None,
+            span,
+        }
+    }
 }
 
 fn read_server(
@@ -266,22 +311,7 @@ fn read_server(
     };
     let object = Object::read(value, "dns.servers[]", table, report)?;
     let tag = names.dns_servers.declare(&object, "DNS server", report);
-    let mut server = DnsServer {
-        address: DnsServerAddress::System,
-        name: tag.map(|tag| tag.value),
-        tag: None,
-        domains: Vec::new(),
-        expected: None,
-        unexpected: None,
-        client_ip: defaults.client_ip,
-        family: AddressFamily::Any,
-        skip_fallback: false,
-        is_final: true,
-        timeout: defaults.timeout,
-        cache: defaults.cache,
-        stale: None,
-        span: object.span,
-    };
+    let mut server = defaults.server(tag.map(|tag| tag.value), object.span);
     server.address = match kind {
         Kind::Local => DnsServerAddress::System,
         Kind::Hosts => DnsServerAddress::Hosts(read_hosts(&object, report)),
@@ -309,6 +339,7 @@ fn read_remote(
     port: u16,
     report: &mut Report<'_>,
 ) -> Option<DnsServerAddress> {
+    dns_tls::check(object, report);
     let written = object.text("server", report).filter(|server| !server.value.is_empty());
     if written.is_none() && object.get("server").is_none_or(|field| field.value.text().is_some()) {
         let brace = Span { start: object.span.start, end: object.span.start + 1 };
@@ -343,13 +374,10 @@ fn read_legacy(object: &Object<'_>, report: &mut Report<'_>) -> Option<DnsServer
     if address.value == "local" {
         return Some(DnsServerAddress::System);
     }
-    if address.value.starts_with("rcode://") || matches!(address.value, "fakeip" | "dhcp://auto") {
+    if address.value.starts_with("dhcp://") {
         report
-            .error(
-                address.span,
-                format!("the server {} is not available in this version", quote(address.value)),
-            )
-            .help("for names that are not to be resolved write a rule with the action `reject`");
+            .error(address.span, "servers are not taken from DHCP in this version")
+            .help("write `{\"type\": \"local\"}`, which asks the resolver of the system");
         return None;
     }
     match dns_address::read(address, None, report)? {

@@ -56,10 +56,12 @@ pub(super) static CACHE_FILE: KeyTable = KeyTable {
         Key::new("path", Form::Text, "The file; `cache.db` without it."),
         Key::new("cache_id", Form::Text, "Keeps what several configurations store apart."),
         Key::new("store_fakeip", Form::Flag, "Whether fake addresses are kept.").no_effect(NO_FAKE_IP),
-        Key::new("store_rdrc", Form::Flag, "Whether rejected answers are kept.").no_effect("they are not"),
+        Key::new("store_rdrc", Form::Flag, "Whether rejected answers are kept.")
+            .no_effect("rejected answers are not kept"),
         Key::new("rdrc_timeout", Form::Duration, "How long rejected answers are kept.")
-            .no_effect("they are not"),
-        Key::new("store_dns", Form::Flag, "Whether answers are kept.").no_effect("they are not"),
+            .no_effect("rejected answers are not kept"),
+        Key::new("store_dns", Form::Flag, "Whether answers are kept.")
+            .no_effect("answers are not kept on disk"),
     ],
 };
 

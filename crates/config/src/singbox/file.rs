@@ -22,6 +22,7 @@ pub(super) static FILE: KeyTable = KeyTable {
             "Where connections go out; the first takes what no rule matches, unless `route.final` names another.",
         ),
         Key::new("route", Form::Object("Route"), "Which connection goes where."),
+        Key::new("http_clients", Form::Objects("HttpClient"), "What remote rule sets are fetched with."),
         Key::new("experimental", Form::Object("Experimental"), "Remote control, and what is kept on disk."),
         Key::new(
             "unknownKeys",
@@ -54,7 +55,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         ],
         report,
     );
-    let inbounds = inbound::read_all(inbounds, &mut names, report);
+    let (inbounds, mut first_rules) = inbound::read_all(inbounds, &mut names, report);
     let outbounds = read_endpoints(
         &file,
         "outbounds",
@@ -66,8 +67,10 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     );
     let dns = dns::read(&file, &mut names, report);
     let mut outbounds = outbound::read_all(outbounds, &mut names, report);
-    let (routing, resolver) = route::read(&file, &mut names, &mut outbounds, report);
-    let dns = dns::finish(dns, resolver, &mut names, report);
+    let (mut routing, resolver) = route::read(&file, &mut names, &mut outbounds, report);
+    first_rules.append(&mut routing.rules);
+    routing.rules = first_rules;
+    let dns = dns::finish(dns, resolver, &mut outbounds, &mut names, report);
     list::find_unused_rule_sets(&names, report);
     if routing.default.is_none()
         && let Some(tag) = outbounds.first().and_then(|outbound| outbound.tag.as_ref())

@@ -1,15 +1,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use waypost_net::{Networks, Secret};
+use waypost_net::{Networks, Secret, Tag};
 
-use super::{checks, host, list, listen, names::Names};
+use super::{checks, dial, host, list, listen, names::Names};
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable, join},
     model::{
-        Account, ClientProtocol, Door, Inbound, InboundProtocol, Limits, OverrideProtocol, Policy, Sniffing,
-        UdpInbound,
+        Account, ClientProtocol, Conditions, Door, Inbound, InboundProtocol, Limits, Matcher,
+        OverrideProtocol, Policy, ResolveOptions, Rule, RuleAction, Sniffing, UdpInbound,
     },
     object::{Object, choose, read_port},
     report::{Report, quote},
@@ -118,36 +118,47 @@ const TYPES: [(&str, Kind, &KeyTable); 5] = [
 ];
 
 /// Types of sing-box that do not exist here.
-const FOREIGN: &[&str] = &[
-    "tun",
-    "tproxy",
-    "shadowsocks",
-    "vmess",
-    "vless",
-    "trojan",
-    "naive",
-    "hysteria",
-    "hysteria2",
-    "tuic",
-    "shadowtls",
-    "anytls",
-    "cloudflared",
+const FOREIGN: &[(&str, &str)] = &[
+    (
+        "tun",
+        "point programs at an inbound of the type `mixed`, or redirect them to one of the type `redirect`",
+    ),
+    ("tproxy", "use the type `redirect` and the target `REDIRECT` of the firewall"),
+    ("shadowsocks", ""),
+    ("vmess", ""),
+    ("vless", ""),
+    ("trojan", ""),
+    ("naive", ""),
+    ("hysteria", ""),
+    ("hysteria2", ""),
+    ("tuic", ""),
+    ("shadowtls", ""),
+    ("anytls", ""),
+    ("cloudflared", ""),
 ];
 
-pub(super) fn read_all(values: &[Value], names: &mut Names, report: &mut Report<'_>) -> Vec<Inbound> {
-    let inbounds: Vec<Inbound> = values.iter().filter_map(|value| read(value, names, report)).collect();
+/// Reads the inbounds, and the rules that the old forms of their fields amount to.
+pub(super) fn read_all(
+    values: &[Value],
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> (Vec<Inbound>, Vec<Rule>) {
+    let mut rules = Vec::new();
+    let inbounds: Vec<Inbound> =
+        values.iter().filter_map(|value| read(value, &mut rules, names, report)).collect();
     checks::find_port_conflicts(&inbounds, report);
     checks::find_udp_port_conflicts(&inbounds, report);
-    inbounds
+    (inbounds, rules)
 }
 
-fn read(value: &Value, names: &mut Names, report: &mut Report<'_>) -> Option<Inbound> {
+fn read(value: &Value, rules: &mut Vec<Rule>, names: &mut Names, report: &mut Report<'_>) -> Option<Inbound> {
     let choices = TYPES.map(|(name, kind, table)| (name, (kind, table)));
     let (kind, table) = list::read_type(value, "inbound", &choices, FOREIGN, &mut names.inbounds, report)?;
     let object = Object::read(value, "inbounds[]", table, report)?;
     let tag = names.inbounds.declare(&object, "inbound", report);
     let sniffing = read_sniffing(&object, report);
     names.sniffs |= sniffing.is_some();
+    rules.extend(read_resolving(&object, tag.as_ref(), report));
     let socket = listen::read_socket(&object, report);
     let before = report.n_errors();
     let (protocol, accounts, udp) = match kind {
@@ -239,7 +250,7 @@ fn read_direct(object: &Object<'_>, report: &mut Report<'_>) -> Option<Door> {
         let brace = Span { start: object.span.start, end: object.span.start + 1 };
         report
             .error(brace, "nothing says where clients of this inbound go")
-            .help("add `override_address`, or use the type `redirect`");
+            .help("add `override_address`; for DNS questions any DNS server, which a rule with the action `hijack-dns` stands in for");
         return None;
     };
     let host = host::read(host, report);
@@ -277,4 +288,26 @@ fn read_sniffing(object: &Object<'_>, report: &mut Report<'_>) -> Option<Sniffin
         route_only: !overrides,
         ..Sniffing::default()
     })
+}
+
+/// The old form of the rule action `resolve`.
+fn read_resolving(object: &Object<'_>, tag: Option<&Spanned<Tag>>, report: &mut Report<'_>) -> Option<Rule> {
+    let family = dial::read_strategy(object, "domain_strategy", report)?;
+    let span = object.get("domain_strategy")?.key_span;
+    let Some(tag) = tag else {
+        report
+            .error(span, "`domain_strategy` of an inbound without a `tag` is not available in this version")
+            .help("give the inbound a `tag`, or begin the rules with `{\"action\": \"resolve\"}`");
+        return None;
+    };
+    report
+        .warning(span, "`domain_strategy` of an inbound is the old form, which sing-box 1.13 no longer has")
+        .help(
+            "write a rule `{\"inbound\": […], \"action\": \"resolve\", \"strategy\": …}` before the others",
+        );
+    let conditions =
+        Conditions { inbound_tag: Some(vec![tag.clone()]), either: true, ..Conditions::default() };
+    let resolve = ResolveOptions { family: Some(family), ..ResolveOptions::default() };
+    let (matcher, action) = (Matcher::One(Box::new(conditions)), RuleAction::Resolve(resolve));
+    Some(Rule { tag: None, matcher, action, span })
 }

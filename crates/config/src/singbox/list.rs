@@ -99,12 +99,12 @@ pub(super) fn port_range(text: Spanned<&str>, report: &mut Report<'_>) -> Option
 }
 
 /// Finds what the `type` of an inbound or outbound means; `foreign` are those of sing-box that do not
-/// exist here. The tag of one whose type is unknown is known all the same.
+/// exist here, with what to write instead, if there is anything. The tag of one whose type is unknown is known all the same.
 pub(super) fn read_type<T: Copy>(
     value: &Value,
     what: &str,
     choices: &[(&str, T)],
-    foreign: &[&str],
+    foreign: &[(&str, &str)],
     tags: &mut Tags,
     report: &mut Report<'_>,
 ) -> Option<T> {
@@ -132,10 +132,13 @@ pub(super) fn read_type<T: Copy>(
     }
     tags.declare_unread(value);
     let (span, quoted) = (member.value.span, quote(written));
-    if foreign.iter().any(|name| written.eq_ignore_ascii_case(name)) {
-        report
-            .error(span, format!("{what}s of the type {quoted} are not available in this version"))
-            .help(format!("there are {}", all_of(names())));
+    if let Some((_, way_out)) = foreign.iter().find(|(name, _)| written.eq_ignore_ascii_case(name)) {
+        report.error(span, format!("{what}s of the type {quoted} are not available in this version")).help(
+            match *way_out {
+                "" => format!("there are {}", all_of(names())),
+                way_out => way_out.to_owned(),
+            },
+        );
         return None;
     }
     report.error(span, format!("unknown {what} type: {quoted}"));

@@ -71,8 +71,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new("sniff_timeout", Form::Duration, "Old form: how long first bytes are waited for.")
         .no_effect("they are waited for as for every inbound"),
-    Key::new("domain_strategy", Form::Text, "Old form: names are resolved before rules are tried.")
-        .only_off("use the rule action `resolve`; it says where names are resolved"),
+    Key::new(
+        "domain_strategy",
+        dial::STRATEGY,
+        "Old form: names are resolved before rules are tried; use the rule action `resolve`.",
+    ),
     Key::new("udp_disable_domain_unmapping", Form::Flag, "Old form: belongs to fake addresses.")
         .no_effect("there are no fake addresses"),
 ];

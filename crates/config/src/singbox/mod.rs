@@ -5,8 +5,11 @@ mod conditions;
 mod dial;
 mod dns;
 mod dns_rule;
+mod dns_special;
+mod dns_tls;
 mod experimental;
 mod file;
+mod http_client;
 mod inbound;
 mod list;
 mod listen;
@@ -29,6 +32,8 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &dns::HOSTS,
     &dns::REMOTE,
     &dns::HTTPS,
+    &dns_tls::TLS,
+    &dns_special::FAKEIP,
     &dns::LEGACY,
     &dns_rule::RULE,
     &inbound::MIXED,
@@ -57,6 +62,7 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &rule_set::LOCAL,
     &rule_set::REMOTE,
     &crate::rule_set::HEADLESS_RULE,
+    &http_client::HTTP_CLIENT,
     &experimental::EXPERIMENTAL,
     &experimental::CLASH_API,
     &experimental::CACHE_FILE,

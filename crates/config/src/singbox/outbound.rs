@@ -167,21 +167,21 @@ const TYPES: [(&str, Kind, &KeyTable); 8] = [
 ];
 
 /// Types of sing-box that do not exist here.
-const FOREIGN: &[&str] = &[
-    "shadowsocks",
-    "shadowsocksr",
-    "vmess",
-    "vless",
-    "trojan",
-    "wireguard",
-    "hysteria",
-    "hysteria2",
-    "tuic",
-    "tor",
-    "ssh",
-    "shadowtls",
-    "anytls",
-    "naive",
+const FOREIGN: &[(&str, &str)] = &[
+    ("shadowsocks", ""),
+    ("shadowsocksr", ""),
+    ("vmess", ""),
+    ("vless", ""),
+    ("trojan", ""),
+    ("wireguard", ""),
+    ("hysteria", ""),
+    ("hysteria2", ""),
+    ("tuic", ""),
+    ("tor", ""),
+    ("ssh", ""),
+    ("shadowtls", ""),
+    ("anytls", ""),
+    ("naive", ""),
 ];
 
 pub(super) fn read_all(values: &[Value], names: &mut Names, report: &mut Report<'_>) -> Vec<Outbound> {

@@ -1,7 +1,7 @@
-use super::{checks, dial, names::Names, rule, rule_set};
+use super::{checks, dial, http_client::HttpClients, names::Names, rule, rule_set};
 use crate::{
     keys::{Form, Key, KeyTable},
-    model::{DomainStrategy, Outbound, OutboundProtocol, ResolveOptions, Routing},
+    model::{DomainStrategy, Outbound, ResolveOptions, Routing},
     object::Object,
     report::Report,
 };
@@ -21,6 +21,11 @@ pub(super) static ROUTE: KeyTable = KeyTable {
         Key::new("rule_set", Form::List(&rule_set::FORM), "Sets of conditions that rules refer to."),
         Key::new("final", Form::Text, "The outbound that takes what no rule matches; the first without it."),
         Key::new("default_domain_resolver", dial::RESOLVER, "Who resolves the names that outbounds dial."),
+        Key::new(
+            "default_http_client",
+            Form::Text,
+            "The client of rule sets that name none; the first without it.",
+        ),
         Key::new("default_interface", Form::Text, "The network interface of outbounds that name none."),
         Key::new("default_mark", dial::MARK, "The `routing_mark` of outbounds that have none."),
         Key::new(
@@ -28,8 +33,11 @@ pub(super) static ROUTE: KeyTable = KeyTable {
             Form::Flag,
             "Processes are looked up whenever a rule needs them, and only then.",
         ),
-        Key::new("auto_detect_interface", Form::Flag, "Goes past the default route of a TUN inbound.")
-            .no_effect("there is no TUN inbound that would have to be gone past"),
+        Key::new(
+            "auto_detect_interface",
+            Form::Flag,
+            "Goes past the default route of a TUN inbound; there is none that would have to be gone past.",
+        ),
         Key::new("override_android_vpn", Form::Flag, "Belongs to Android.").no_effect("it is for Android"),
         Key::new("find_neighbor", Form::Flag, "Looks up the hardware addresses of clients.")
             .only_off("it is not available in this version"),
@@ -65,10 +73,11 @@ pub(super) fn read(
     report: &mut Report<'_>,
 ) -> (Routing, Option<ResolveOptions>) {
     let Some(route) = file.object("route", &ROUTE, report) else { return (Routing::default(), None) };
+    let clients = HttpClients::read(file, &route, names, report);
     let rule_sets: Vec<_> = route
         .items("rule_set", report)
         .iter()
-        .filter_map(|value| rule_set::read(value, names, report))
+        .filter_map(|value| rule_set::read(value, &clients, names, report))
         .collect();
     let mut rules = Vec::new();
     for value in route.items("rules", report) {
@@ -79,15 +88,7 @@ pub(super) fn read(
     let resolver = dial::read_resolver(&route, "default_domain_resolver", names, report);
     let interface = dial::read_interface(&route, "default_interface", report);
     let mark = dial::read_mark(&route, "default_mark", report);
-    let dialling = outbounds.iter_mut().filter(|outbound| match outbound.protocol {
-        OutboundProtocol::Freedom { .. } | OutboundProtocol::Socks(_) | OutboundProtocol::Http(_) => true,
-        OutboundProtocol::Blackhole { .. }
-        | OutboundProtocol::Dns(_)
-        | OutboundProtocol::Loopback { .. }
-        | OutboundProtocol::Selector(_)
-        | OutboundProtocol::UrlTest(_)
-        | OutboundProtocol::LoadBalance(_) => false,
-    });
+    let dialling = outbounds.iter_mut().filter(|outbound| outbound.protocol.dials());
     for Outbound { socket, .. } in dialling {
         socket.interface = socket.interface.take().or_else(|| interface.clone());
         socket.mark = socket.mark.or(mark);

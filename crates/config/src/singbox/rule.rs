@@ -1,4 +1,4 @@
-use super::{action, conditions, dial, names::Names};
+use super::{action, conditions, dial, dns_rule, names::Names};
 use crate::{
     Span,
     json::Value,
@@ -165,15 +165,20 @@ pub(super) fn read_matcher(
         }
     }
     let conditions = conditions::read(rule, names, report);
-    let has_action = depth == 0 && rule.has("action");
+    let is_about_dns = rule.is_of(&dns_rule::RULE);
+    let is_for_all = rule.has("action") || is_about_dns && rule.has("query_type");
     if report.n_errors() > n_errors {
         return None;
     }
-    if conditions::is_empty(&conditions) && !has_action {
+    if conditions::is_empty(&conditions) && !(depth == 0 && is_for_all) {
         let brace = Span { start: rule.span.start, end: rule.span.start + 1 };
         report
             .error(brace, "this rule has no condition; that is an error and not a rule for everything")
-            .help("use `route.final` for what no rule matches, or write `\"network\": [\"tcp\", \"udp\"]`");
+            .help(if is_about_dns {
+                "use `dns.final` for what no rule matches, or write `\"query_type\": [\"A\", \"AAAA\"]`"
+            } else {
+                "use `route.final` for what no rule matches, or write `\"network\": [\"tcp\", \"udp\"]`"
+            });
         return None;
     }
     Some(Matcher::One(Box::new(conditions)))

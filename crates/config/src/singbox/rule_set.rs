@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use waypost_geodata::rule_set::{NEWEST_VERSION, RuleSet as Rules};
 
-use super::names::Names;
+use super::{http_client::HttpClients, names::Names};
 use crate::{
     Span, Spanned,
     json::Value,
@@ -65,10 +65,11 @@ pub(super) static REMOTE: KeyTable = KeyTable {
         FORMAT,
         Key::new("url", Form::Text, "Where it is fetched from, by `http` or `https`."),
         Key::new(
-            "download_detour",
-            Form::Text,
-            "The outbound that it is fetched through; the rules decide without it.",
+            "http_client",
+            Form::OneOf(&[Form::Text, Form::Object("HttpClient")]),
+            "What it is fetched with, by its tag; the rules decide without it.",
         ),
+        Key::new("download_detour", Form::Text, "Old form: the outbound that it is fetched through."),
         Key::new("update_interval", Form::Duration, "How often it is asked for; `1d` without it."),
         Key::new(
             "critical",
@@ -85,7 +86,12 @@ enum Kind {
     Remote,
 }
 
-pub(super) fn read(value: &Value, names: &mut Names, report: &mut Report<'_>) -> Option<RuleSet> {
+pub(super) fn read(
+    value: &Value,
+    clients: &HttpClients,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<RuleSet> {
     let kind = read_kind(value, report);
     let Some((kind, table)) = kind else {
         names.rule_sets.declare_unread(value);
@@ -100,7 +106,7 @@ pub(super) fn read(value: &Value, names: &mut Names, report: &mut Report<'_>) ->
     let source = match kind {
         Kind::Inline => Some(read_inline(&object, report)),
         Kind::Local => read_local(&object, report),
-        Kind::Remote => read_remote(&object, names, report),
+        Kind::Remote => read_remote(&object, clients, names, report),
     };
     Some(RuleSet { tag: tag?, source: source?, span: object.span })
 }
@@ -144,10 +150,18 @@ fn read_local(object: &Object<'_>, report: &mut Report<'_>) -> Option<RuleSetSou
     Some(RuleSetSource::Local { path: Spanned::new(path.value.into(), path.span), format })
 }
 
-fn read_remote(object: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> Option<RuleSetSource> {
+fn read_remote(
+    object: &Object<'_>,
+    clients: &HttpClients,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<RuleSetSource> {
     let url = require(object, "url", report);
     let detour = object.text("download_detour", report).filter(|tag| !tag.value.is_empty());
-    let detour = detour.and_then(|tag| names.outbounds.find(tag, "outbound", report));
+    let detour = match detour {
+        Some(tag) => names.outbounds.find(tag, "outbound", report),
+        None => clients.detour_of(object, names, report),
+    };
     let interval = object.duration("update_interval", report).unwrap_or(DAY);
     if let Some(field) = object.get("update_interval").filter(|_| interval < SHORTEST_INTERVAL) {
         report

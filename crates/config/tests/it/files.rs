@@ -67,3 +67,14 @@ fn nothing_is_said_about_good_files() {
         assert!(outcome.config.is_some());
     }
 }
+
+#[test]
+fn no_rule_of_the_examples_is_called_never_reached() {
+    let files: Vec<_> =
+        ["../../docs/examples", "convert", "../sing-box"].into_iter().flat_map(files).collect();
+    assert!(files.len() >= 13, "only {} files", files.len());
+    for (path, text) in files {
+        let (_, rendered) = read(&path.display().to_string(), &text);
+        assert!(!rendered.contains("takes all it could take"), "{rendered}");
+    }
+}

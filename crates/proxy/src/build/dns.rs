@@ -28,7 +28,7 @@ use super::{
     rule_sets::NamedSet,
     rules as routing,
 };
-use crate::{lookups::Lookups, queries::QueryNetwork};
+use crate::{lookups::Lookups, mode::Modes, queries::QueryNetwork};
 
 /// Upper bound of one compiled expression of the `hosts` section.
 const HOSTS_REGEXP_LIMIT_BYTES: usize = 1 << 20;
@@ -48,6 +48,7 @@ pub(super) fn resolver(
     config: &Config,
     files: &GeoFiles,
     sets: &[NamedSet<'_>],
+    modes: Option<&Arc<Modes>>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Resolving> {
     let network = Arc::new(QueryNetwork::default());
@@ -58,7 +59,7 @@ pub(super) fn resolver(
         &**servers,
         [DnsServer { address: DnsServerAddress::System, expected: None, unexpected: None, .. }]
     );
-    if servers.is_empty() || is_only_system {
+    if servers.is_empty() || is_only_system && config.dns.rules.is_empty() {
         return Some(Resolving { resolver, network, lookups: Lookups::default(), rules: None });
     }
     let before = count_errors(problems);
@@ -74,7 +75,9 @@ pub(super) fn resolver(
     }
     let lookups = rules::lookups(config, &mut specs);
     let is_chosen = config.dialect == Dialect::SingBox;
-    let rules = if is_chosen { DnsRules::new(config, files, sets, problems).map(Arc::new) } else { None };
+    let of_rules = is_chosen.then(|| rules::servers(config, &mut specs));
+    let rules = of_rules.and_then(|servers| DnsRules::new(config, files, sets, servers, modes, problems));
+    let rules = rules.map(Arc::new);
     let names = names.build().map_err(|error| problems.push(failure(Span::default(), &error))).ok()?;
     let fallback = match config.dns.fallback {
         DnsFallback::Always => Fallback::Always,

@@ -12,6 +12,8 @@ mod rule_sets;
 mod rules;
 mod sniffing;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
@@ -117,7 +119,7 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
-    let Parts { router, sets, resolver, mut outbounds, leaves, sniffing } =
+    let Parts { router, sets, modes, resolver, mut outbounds, leaves, sniffing } =
         parts(config, source, assets, problems);
     let dns::Resolving { resolver, network: queries, lookups, rules: dns_rules } = resolver?;
     for outbound in &mut outbounds {
@@ -133,26 +135,28 @@ fn snapshot(
         lookups,
         queries,
         family: family(config.dns.family),
-        modes: modes(config),
+        modes,
         sniffing,
         recipe: Recipe::new(config, source, assets, dns_rules, sets.found),
     }))
 }
 
 /// The modes of a file with `clash_api`; without it no mode ever holds, as in sing-box.
-fn modes(config: &Config) -> Option<Modes> {
+fn modes(config: &Config) -> Option<Arc<Modes>> {
     let api = config.experimental.clash_api.as_ref()?;
     let mut of_rules = Vec::new();
-    for rule in &config.routing.rules {
-        rule.matcher.for_each(&mut |conditions| of_rules.extend(conditions.clash_mode.as_deref()));
+    let of_routing = config.routing.rules.iter().map(|rule| &rule.matcher);
+    for matcher in of_routing.chain(config.dns.rules.iter().map(|rule| &rule.matcher)) {
+        matcher.for_each(&mut |conditions| of_rules.extend(conditions.clash_mode.as_deref()));
     }
-    Some(Modes::new(api.default_mode.as_deref().unwrap_or(DEFAULT_MODE), of_rules))
+    Some(Arc::new(Modes::new(api.default_mode.as_deref().unwrap_or(DEFAULT_MODE), of_rules)))
 }
 
 /// What a configuration comes to without its groups, which can only be joined if every tag is right.
 struct Parts {
     router: Option<Router>,
     sets: ReadSets,
+    modes: Option<Arc<Modes>>,
     resolver: Option<dns::Resolving>,
     outbounds: Vec<Outbound>,
     leaves: Vec<Leaf>,
@@ -162,9 +166,10 @@ struct Parts {
 fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<Diagnostic>) -> Parts {
     let files = GeoFiles::read(config, assets, problems);
     let mut sets = ReadSets::read(config, source, assets, problems);
+    let modes = modes(config);
     let (router, resolver) = sets.compile(config, problems, |sets, problems| {
         let router = rules::router(config, source, &files, sets, problems);
-        (router, dns::resolver(config, &files, sets, problems))
+        (router, dns::resolver(config, &files, sets, modes.as_ref(), problems))
     });
     let sniffing = sniffing::sniffing(config, &files, problems);
     for inbound in &config.inbounds {
@@ -188,7 +193,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
             Err(error) => problems.push(failure(outbound.span, &error)),
         }
     }
-    Parts { router, sets, resolver, outbounds, leaves, sniffing }
+    Parts { router, sets, modes, resolver, outbounds, leaves, sniffing }
 }
 
 /// What takes what no rule matches: `final`, or the first entry of the file.

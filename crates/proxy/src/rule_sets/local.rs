@@ -142,5 +142,10 @@ mod tests {
         assert!(set.look().is_none());
         fs::write(&path, ONE).unwrap();
         assert_eq!(set.look().unwrap().unwrap().size.n_entries, 1);
+
+        fs::remove_file(&path).unwrap();
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&path, mode).unwrap();
+        assert_eq!(set.look().unwrap().unwrap_err(), "it is no regular file".into());
     }
 }

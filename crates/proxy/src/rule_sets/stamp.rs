@@ -42,6 +42,10 @@ impl Stamp {
 ///
 /// If it cannot be read or is too large.
 pub(crate) fn read(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
+    // Opening a pipe would wait for somebody who writes to it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let file = File::open(path)?;
     let stamp = Stamp::new(&file.metadata()?);
     let mut bytes = Vec::new();

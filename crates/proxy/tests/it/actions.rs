@@ -49,7 +49,7 @@ impl Running {
             "outbounds": [
                 node("out", &nodes[0]), node("other", &nodes[1]), {"type": "direct", "tag": "direct"}
             ],
-            "route": route, "dns": dns,
+            "route": route, "dns": dns, "experimental": {"clash_api": {}},
         });
         let source = Source::new("config.json", config.to_string()).unwrap();
         let loaded = load(&source, &Options::default(), &Assets::new(None, &|_| None));
@@ -303,6 +303,32 @@ async fn names_go_to_the_servers_that_dns_rules_say_or_that_an_action_names() {
     }
     let refused = [running.tunnel("c.example", 1).await, running.tunnel("d.example", 1).await];
     assert!(refused.iter().all(|refused| matches!(refused, Err(4))), "a rule refuses, and no list has it");
+}
+
+#[tokio::test]
+async fn dns_rules_see_the_mode() {
+    let mut dns = lists();
+    dns["rules"] = json!([
+        {"clash_mode": "Away", "query_type": ["A", "AAAA"], "server": "two", "disable_cache": true},
+        {"clash_mode": "Quiet", "action": "reject"},
+    ]);
+    let route = json!({"rules": [{"action": "resolve"}], "final": "out"});
+    let running = Running::start_with([Behaviour::Label; 2], route, dns).await;
+    check(&running.way("a.example", 1, b"").await, "out", "127.1.0.1:1");
+    running.proxy.set_mode("away").await.unwrap();
+    check(&running.way("a.example", 1, b"").await, "out", "127.2.0.1:1");
+    running.proxy.set_mode("quiet").await.unwrap();
+    assert!(matches!(running.tunnel("a.example", 1).await, Err(4)), "a rule refuses");
+    running.proxy.set_mode("rule").await.unwrap();
+    check(&running.way("a.example", 1, b"").await, "out", "127.1.0.1:1");
+}
+
+#[tokio::test]
+async fn dns_rules_refuse_where_only_the_system_is_asked() {
+    let route = json!({"rules": [{"action": "resolve"}], "final": "out"});
+    let dns = json!({"rules": [{"domain": "localhost", "action": "reject"}]});
+    let running = Running::start_with([Behaviour::Label; 2], route, dns).await;
+    assert!(matches!(running.tunnel("localhost", 1).await, Err(4)), "a rule refuses");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod changing_sets;
 mod chosen;
 mod dial;
 mod endpoints;

@@ -139,12 +139,12 @@ impl<R: Rng> Generator<'_, R> {
             return self.logical(&rules);
         }
         let mut rule = self.conditions();
-        if self.rng.random_bool(0.3) {
-            if self.rng.random_bool(0.6) {
-                rule.clear();
-            }
+        if self.rng.random_bool(0.5) {
+            // Little of its own, so that rules with the same sets are alike.
+            let kept = self.one(&["", "domain", "domain_suffix", "port", "ip_cidr"]);
+            rule.retain(|key, _| key == kept);
             rule.insert("rule_set".to_owned(), self.some(&["set-0", "set-1", "set-2"]));
-            if self.rng.random_bool(0.2) {
+            if self.rng.random_bool(0.1) {
                 rule.insert("rule_set_ip_cidr_match_source".to_owned(), json!(true));
             }
         }
@@ -282,8 +282,10 @@ fn check_all(file: impl Fn(&mut Generator<'_, rand::rngs::StdRng>) -> Value) {
     let found = (0..N_ROUNDS).map(|round| check(round, &file));
     let (n_shadowed, n_reached) =
         found.fold((0, 0), |(a, b), (shadowed, reached)| (a + shadowed, b + reached));
-    eprintln!("{n_shadowed} are called never reached, {n_reached} are reached");
-    assert!(n_shadowed > 100 && n_reached > 100);
+    assert!(
+        n_shadowed > 100 && n_reached > 100,
+        "{n_shadowed} are called never reached, {n_reached} are reached"
+    );
 }
 
 #[test]

@@ -131,7 +131,7 @@ async fn connections_go_the_same_way_there_and_back() {
         let [original, there, again] =
             ["original.json", "there.json", "again.json"].map(|name| folder.path(name));
         for (from, to, into) in [(&original, to, &there), (&there, back, &again)] {
-            let converted = output(["convert", "--to", to, "-c", from, "-o", into]).await;
+            let converted = output(["convert", from, "--to", to, "-o", into]).await;
             assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
             assert_eq!(converted.stdout, b"");
         }

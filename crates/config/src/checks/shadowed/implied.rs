@@ -1,22 +1,21 @@
 //! Whether a rule can hold only where another one holds.
 
-use std::{cell::Cell, iter};
-
 use waypost_net::{Networks, PortSet};
 
-use super::parts::{End, Key, Parts, Tree, domain_key, ip_key, user_key};
+use super::{
+    Steps,
+    entries::{covering_addresses, covering_names, has_keyword},
+    parts::{End, Parts, Tree},
+};
 use crate::{
     Spanned,
-    model::{Conditions, DomainEntry, IpEntry, IpSet, LogicalMode, ProcessEntry, UserEntry},
+    model::{Conditions, DomainEntry, IpEntry, LogicalMode, ProcessEntry, UserEntry},
 };
-
-/// How many entries and pairs of rules are looked at before the rest is believed to be fine.
-const MOST_STEPS: usize = 200_000;
 
 /// Compares parts of rules.
 pub(super) struct Comparison<'p, 'r> {
-    pub(super) parts: &'p Parts<'r>,
-    steps_left: Cell<usize>,
+    parts: &'p Parts<'r>,
+    steps: &'p Steps,
 }
 
 /// A tree, with or without its inversion.
@@ -40,68 +39,8 @@ impl View<'_> {
 }
 
 impl<'p, 'r> Comparison<'p, 'r> {
-    pub(super) fn new(parts: &'p Parts<'r>) -> Self {
-        Self { parts, steps_left: Cell::new(MOST_STEPS) }
-    }
-
-    /// The rules in front of `rule` that may hold wherever it holds, in order.
-    pub(super) fn candidates(&self, rule: usize, tree: &Tree) -> Vec<usize> {
-        let others = self.parts.other_rules();
-        let mut found =
-            others.get(..others.partition_point(|&other| other < rule)).unwrap_or_default().to_vec();
-        self.find_candidates(tree, &mut found);
-        found.retain(|&candidate| candidate < rule);
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    fn find_candidates(&self, tree: &Tree, found: &mut Vec<usize>) {
-        match tree {
-            Tree::One { part, invert: false } => {
-                if let Some(conditions) = self.parts.conditions.get(*part) {
-                    self.find_by_first_entries(conditions, found);
-                }
-            }
-            Tree::Joined { parts, invert: false, .. } => {
-                parts.iter().for_each(|tree| self.find_candidates(tree, found));
-            }
-            Tree::One { invert: true, .. } | Tree::Joined { invert: true, .. } => {}
-        }
-    }
-
-    /// A rule that takes all of another has to cover the first entry of each list.
-    fn find_by_first_entries(&self, conditions: &Conditions, found: &mut Vec<usize>) {
-        let mut find = |key: Key<'_>| {
-            let rules = self.parts.rules_with(key);
-            if self.spend(rules.len() + 1) {
-                found.extend_from_slice(rules);
-            }
-        };
-        if let Some(name) = conditions.domain.iter().flatten().next() {
-            covering_names(&name.value).for_each(&mut find);
-        }
-        for (end, entries) in [(End::Target, &conditions.ip), (End::Source, &conditions.source)] {
-            if let Some(entry) = entries.iter().flatten().find(|entry| !entry.value.inverse) {
-                covering_addresses(end, &entry.value).for_each(&mut find);
-            }
-        }
-        let tag = conditions.rule_sets.as_ref().and_then(|sets| sets.tags.first());
-        tag.into_iter().for_each(|tag| find(Key::RuleSet(&tag.value)));
-        let inbound = conditions.inbound_tag.iter().flatten().next();
-        inbound.into_iter().for_each(|tag| find(Key::Inbound(&tag.value)));
-        let user = conditions.user.iter().flatten().next();
-        user.into_iter().for_each(|user| find(user_key(&user.value)));
-        if let Some(range) = conditions.port.as_ref().and_then(|ports| ports.ranges().first()) {
-            find(Key::Port(range.first));
-        }
-        if let Some(name) = conditions.domain.iter().flatten().next() {
-            let keywords = self.parts.rules_with_keywords();
-            if self.spend(keywords.len()) {
-                let mut matching = keywords.iter().filter(|(keyword, _)| has_keyword(&name.value, keyword));
-                found.extend(matching.by_ref().map(|&(_, rule)| rule));
-            }
-        }
+    pub(super) fn new(parts: &'p Parts<'r>, steps: &'p Steps) -> Self {
+        Self { parts, steps }
     }
 
     /// Whether `later` holds only where `earlier` holds; `false` if that is not clear.
@@ -110,7 +49,7 @@ impl<'p, 'r> Comparison<'p, 'r> {
     }
 
     fn is_implied(&self, later: View<'_>, earlier: View<'_>) -> bool {
-        if !self.spend(1) || later.invert != earlier.invert {
+        if !self.steps.spend(1) || later.invert != earlier.invert {
             return false;
         }
         if later.invert {
@@ -207,7 +146,7 @@ impl<'p, 'r> Comparison<'p, 'r> {
     ) -> bool {
         let Some(earlier) = earlier else { return true };
         later.is_some_and(|later| {
-            self.spend(later.len().saturating_mul(earlier.len()))
+            self.steps.spend(later.len().saturating_mul(earlier.len()))
                 && !later.is_empty()
                 && later.iter().all(|a| earlier.iter().any(|b| covers(a, b)))
         })
@@ -262,7 +201,7 @@ impl<'p, 'r> Comparison<'p, 'r> {
         let keywords = self.parts.keywords.get(earlier).map_or(&[] as &[&str], Vec::as_slice);
         a.is_some_and(|entries| {
             entries.iter().all(|entry| {
-                self.spend(keywords.len() + 2)
+                self.steps.spend(keywords.len() + 2)
                     && (covering_names(&entry.value).any(|key| self.parts.has(earlier, key))
                         || keywords.iter().any(|keyword| has_keyword(&entry.value, keyword)))
             })
@@ -278,7 +217,8 @@ impl<'p, 'r> Comparison<'p, 'r> {
         let Some(b) = b else { return true };
         let Some(a) = a else { return false };
         let is_covered = |entry: &IpEntry, by: usize| {
-            self.spend(2) && covering_addresses(end, entry).any(|key| self.parts.has(by, key))
+            self.steps.spend(2)
+                && covering_addresses(end, entry, self.parts.lengths).any(|key| self.parts.has(by, key))
         };
         let (a_inverse, a_own): (Vec<_>, Vec<_>) = a.iter().partition(|entry| entry.value.inverse);
         let mut b_inverse = b.iter().filter(|entry| entry.value.inverse).peekable();
@@ -287,49 +227,6 @@ impl<'p, 'r> Comparison<'p, 'r> {
             || b_inverse.peek().is_some() && b_inverse.all(|entry| is_covered(&entry.value, later));
         inverse_implied && a_own.iter().all(|entry| is_covered(&entry.value, earlier))
     }
-
-    /// Whether there is time for so many steps more.
-    fn spend(&self, steps: usize) -> bool {
-        let left = self.steps_left.get().checked_sub(steps);
-        self.steps_left.set(left.unwrap_or(0));
-        left.is_some()
-    }
-}
-
-/// The entries that have all names that an entry has; keywords are not among them.
-fn covering_names(entry: &DomainEntry) -> impl Iterator<Item = Key<'_>> {
-    let (name, wider) = match entry {
-        DomainEntry::Full(name) | DomainEntry::Below(name) => (&**name, Some(Key::Suffix(name))),
-        DomainEntry::Suffix(name) => (&**name, None),
-        DomainEntry::List(list) => ("", Some(Key::Site(&list.file, &list.code, &[]))),
-        DomainEntry::Keyword(_) | DomainEntry::Regexp(_) => ("", None),
-    };
-    let above = name.match_indices('.').filter_map(move |(dot, _)| name.get(dot + 1..));
-    let above = above.flat_map(|name| [Key::Suffix(name), Key::Below(name)]);
-    domain_key(entry).into_iter().chain(wider).chain(above)
-}
-
-/// Whether all names that an entry has have a keyword.
-fn has_keyword(entry: &DomainEntry, keyword: &str) -> bool {
-    match entry {
-        DomainEntry::Full(name) | DomainEntry::Suffix(name) => name.contains(keyword),
-        DomainEntry::Below(name) => {
-            name.contains(keyword) || keyword.strip_prefix('.').is_some_and(|rest| name.starts_with(rest))
-        }
-        DomainEntry::Keyword(text) => text.contains(keyword),
-        DomainEntry::Regexp(_) | DomainEntry::List(_) => keyword.is_empty(),
-    }
-}
-
-/// The entries that have all addresses that an entry has.
-fn covering_addresses(end: End, entry: &IpEntry) -> impl Iterator<Item = Key<'_>> {
-    let net = match &entry.set {
-        IpSet::Net(net) => net.supernet(),
-        IpSet::NotPublic | IpSet::List { .. } => None,
-    };
-    let inverse = entry.inverse;
-    let above = iter::successors(net, ipnet::IpNet::supernet);
-    iter::once(ip_key(end, entry)).chain(above.map(move |net| Key::Net(end, inverse, net)))
 }
 
 fn ports_implied(a: Option<&PortSet>, b: Option<&PortSet>) -> bool {

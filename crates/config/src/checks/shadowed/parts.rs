@@ -1,10 +1,9 @@
 //! The conditions of all rules, and which of them have an entry.
 
-use std::collections::HashMap;
+use std::{cell::OnceCell, collections::HashSet};
 
 use ipnet::IpNet;
 
-use super::is_final;
 use crate::{
     Spanned,
     model::{Conditions, DomainEntry, IpEntry, IpSet, Logical, LogicalMode, Matcher, Rule, UserEntry},
@@ -49,14 +48,10 @@ pub(super) struct Parts<'r> {
     pub(super) conditions: Vec<&'r Conditions>,
     /// By part.
     pub(super) keywords: Vec<Vec<&'r str>>,
-    /// The parts that have an entry, in order.
-    having: HashMap<Key<'r>, Vec<usize>>,
-    /// The rules that can take all that another one takes only if they have one of its entries.
-    by_key: HashMap<Key<'r>, Vec<usize>>,
-    /// The same, by a keyword that one of its names has to have.
-    by_keyword: Vec<(&'r str, usize)>,
-    /// The other rules that nothing is tried behind.
-    others: Vec<usize>,
+    /// By part: its entries, once they are asked for.
+    entries: Vec<OnceCell<HashSet<Key<'r>>>>,
+    /// By bit: whether a prefix of this length, below 128, is among the entries.
+    pub(super) lengths: u128,
 }
 
 impl<'r> Parts<'r> {
@@ -65,16 +60,11 @@ impl<'r> Parts<'r> {
             trees: Vec::with_capacity(rules.len()),
             conditions: Vec::new(),
             keywords: Vec::new(),
-            having: HashMap::new(),
-            by_key: HashMap::new(),
-            by_keyword: Vec::new(),
-            others: Vec::new(),
+            entries: Vec::new(),
+            lengths: 0,
         };
-        for (index, rule) in rules.iter().enumerate() {
+        for rule in rules {
             let tree = parts.tree(&rule.matcher);
-            if is_final(&rule.action) {
-                parts.note_rule(index, &tree);
-            }
             parts.trees.push(tree);
         }
         parts
@@ -91,61 +81,26 @@ impl<'r> Parts<'r> {
     }
 
     fn part(&mut self, conditions: &'r Conditions) -> usize {
-        let part = self.conditions.len();
-        self.conditions.push(conditions);
-        let names = conditions.domain.iter().flatten();
-        let addresses = [
-            (End::Target, &conditions.ip),
-            (End::Source, &conditions.source),
-            (End::Local, &conditions.local_ip),
-        ];
-        let addresses = addresses
-            .into_iter()
-            .flat_map(|(end, entries)| entries.iter().flatten().map(move |entry| ip_key(end, &entry.value)));
-        for key in names.filter_map(|entry| domain_key(&entry.value)).chain(addresses) {
-            push(self.having.entry(key).or_default(), part);
-        }
-        self.keywords.push(conditions.domain.as_deref().map(keywords).unwrap_or_default());
-        part
-    }
-
-    /// Notes by what a rule is found for those that it may take all of.
-    fn note_rule(&mut self, rule: usize, tree: &Tree) {
-        let &Tree::One { part, invert: false } = tree else {
-            self.others.push(rule);
-            return;
-        };
-        let Some(conditions) = self.conditions.get(part).copied() else { return };
-        match anchors(conditions) {
-            Some(keys) => {
-                for key in keys {
-                    push(self.by_key.entry(key).or_default(), rule);
-                }
-                if conditions.rule_sets.is_none() {
-                    let keywords = self.keywords.get(part).into_iter().flatten();
-                    self.by_keyword.extend(keywords.map(|&keyword| (keyword, rule)));
-                }
+        for entry in
+            [&conditions.ip, &conditions.source, &conditions.local_ip].into_iter().flatten().flatten()
+        {
+            if let IpSet::Net(net) = &entry.value.set {
+                self.lengths |= 1_u128.checked_shl(net.prefix_len().into()).unwrap_or(0);
             }
-            None => self.others.push(rule),
         }
+        self.conditions.push(conditions);
+        self.keywords.push(conditions.domain.as_deref().map(keywords).unwrap_or_default());
+        self.entries.push(OnceCell::new());
+        self.conditions.len() - 1
     }
 
     /// Whether a part has an entry.
     pub(super) fn has(&self, part: usize, key: Key<'_>) -> bool {
-        self.having.get(&key).is_some_and(|parts| parts.binary_search(&part).is_ok())
-    }
-
-    /// Rules that have an entry and may take all of those that have it as well.
-    pub(super) fn rules_with<'s>(&'s self, key: Key<'s>) -> &'s [usize] {
-        self.by_key.get(&key).map_or(&[], Vec::as_slice)
-    }
-
-    pub(super) fn rules_with_keywords(&self) -> &[(&'r str, usize)] {
-        &self.by_keyword
-    }
-
-    pub(super) fn other_rules(&self) -> &[usize] {
-        &self.others
+        let (Some(entries), Some(conditions)) = (self.entries.get(part), self.conditions.get(part)) else {
+            return false;
+        };
+        let entries: &HashSet<Key<'_>> = entries.get_or_init(|| entry_keys(conditions).collect());
+        entries.contains(&key)
     }
 
     /// Whether a rule never holds anyway, which is another matter.
@@ -155,10 +110,18 @@ impl<'r> Parts<'r> {
     }
 }
 
-fn push(places: &mut Vec<usize>, place: usize) {
-    if places.last() != Some(&place) {
-        places.push(place);
-    }
+/// The entries of all lists of names and addresses; keywords are not among them.
+fn entry_keys(conditions: &Conditions) -> impl Iterator<Item = Key<'_>> {
+    let names = conditions.domain.iter().flatten().filter_map(|entry| domain_key(&entry.value));
+    let addresses = [
+        (End::Target, &conditions.ip),
+        (End::Source, &conditions.source),
+        (End::Local, &conditions.local_ip),
+    ];
+    let addresses = addresses
+        .into_iter()
+        .flat_map(|(end, entries)| entries.iter().flatten().map(move |entry| ip_key(end, &entry.value)));
+    names.chain(addresses)
 }
 
 fn has_empty_list(conditions: &Conditions) -> bool {
@@ -180,42 +143,6 @@ fn has_empty_list(conditions: &Conditions) -> bool {
             .into_iter()
             .any(|ports| ports.as_ref().is_some_and(waypost_net::PortSet::is_empty))
         || conditions.network.is_some_and(|networks| networks == waypost_net::Networks::default())
-}
-
-/// Of every rule whose matches are all among those of this one, these keys hold one that covers its first
-/// entry, or a keyword does; `None` if that cannot be said.
-fn anchors(conditions: &Conditions) -> Option<Vec<Key<'_>>> {
-    fn ip_keys(end: End, entries: &[Spanned<IpEntry>]) -> Option<Vec<Key<'_>>> {
-        let no_inverse = entries.iter().all(|entry| !entry.value.inverse);
-        no_inverse.then(|| entries.iter().map(|entry| ip_key(end, &entry.value)).collect())
-    }
-    if let Some(sets) = &conditions.rule_sets {
-        return Some(sets.tags.iter().map(|tag| Key::RuleSet(&tag.value)).collect());
-    }
-    match (&conditions.domain, &conditions.ip) {
-        (None, None) => {}
-        (domain, ip) => {
-            let names = domain.iter().flatten().filter_map(|entry| domain_key(&entry.value));
-            let mut keys: Vec<Key<'_>> = names.collect();
-            if let Some(ip) = ip {
-                keys.extend(ip_keys(End::Target, ip)?);
-            }
-            return Some(keys);
-        }
-    }
-    if let Some(source) = &conditions.source {
-        return ip_keys(End::Source, source);
-    }
-    if let Some(inbounds) = &conditions.inbound_tag {
-        return Some(inbounds.iter().map(|tag| Key::Inbound(&tag.value)).collect());
-    }
-    if let Some(users) = &conditions.user {
-        let exact = |user: &'_ Spanned<UserEntry>| matches!(user.value, UserEntry::Exact(_));
-        return users.iter().all(exact).then(|| users.iter().map(|user| user_key(&user.value)).collect());
-    }
-    let ports = conditions.port.as_ref()?.ranges();
-    let single = ports.iter().all(|range| range.first == range.last);
-    single.then(|| ports.iter().map(|range| Key::Port(range.first)).collect())
 }
 
 /// The key of an entry that is no keyword.

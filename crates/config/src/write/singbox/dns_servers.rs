@@ -96,11 +96,17 @@ fn hosts(entries: &[HostsEntry], losses: &mut Losses) -> Fields {
 
 fn rule(dns: &Dns, rule: &DnsRule, losses: &mut Losses) -> Option<Json> {
     let mut fields = matcher::fields(&rule.matcher, rule.span, losses)?;
+    if fields.is_empty() {
+        fields.put("query_type", vec!["A".to_owned(), "AAAA".to_owned()]);
+    }
     match rule.server {
         None => fields.put("action", "reject"),
         Some(place) => {
             let name = dns.servers.get(place).and_then(|server| server.name.as_ref());
             fields.put_some("server", name.map(|name| name.as_str()));
+            put_family(rule.family, &mut fields);
+            fields.put_if("disable_cache", rule.disable_cache);
+            fields.put_some("client_subnet", rule.client_ip.map(|ip| ip.to_string()));
         }
     }
     Some(fields.into())

@@ -83,6 +83,9 @@ fn one(conditions: &Conditions, span: Span, losses: &mut Losses) -> Option<Field
         None => {}
     }
     put_rest(conditions, &mut base);
+    if is_for_android(conditions) {
+        base.put("package_name_regex", vec![".*".to_owned()]);
+    }
     for list in &conditions.process {
         put_processes(list, &mut base, &mut others);
     }
@@ -98,6 +101,11 @@ fn one(conditions: &Conditions, span: Span, losses: &mut Losses) -> Option<Field
     };
     fields.put_if("invert", conditions.invert);
     Some(fields)
+}
+
+/// What runs under Android has an application.
+fn is_for_android(conditions: &Conditions) -> bool {
+    matches!(conditions.local_os.as_deref(), Some([name]) if **name == *"android")
 }
 
 /// A condition that sing-box does not have, with a way out.
@@ -123,7 +131,7 @@ fn unsayable(conditions: &Conditions) -> Option<(&'static str, Option<&'static s
     if conditions.local_ip.is_some() || conditions.local_port.is_some() {
         return Some(("`localIP` and `localPort`", Some("name the inbound by `inboundTag`")));
     }
-    if conditions.local_os.is_some() {
+    if conditions.local_os.is_some() && !is_for_android(conditions) {
         return Some(("`localOS`", None));
     }
     if conditions.user.iter().flatten().any(is_regexp) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use waypost_config::{
     Diagnostic,
-    model::{Config, ResolveOptions, RuleAction},
+    model::{AddressFamily, Config, DnsRule, ResolveOptions, RuleAction},
 };
 use waypost_dns::{Chooser, Chosen, ServerSpec};
 use waypost_net::{DomainName, Flow, Host, Network, Tag, Target};
@@ -13,12 +13,13 @@ use waypost_router::{Reject, Router, Step, Strategy, Way, Words};
 
 use crate::{
     build::{
-        action,
+        action, family,
         geo::GeoFiles,
         rule_sets::NamedSet,
         rules::{self, Written},
     },
     lookups::{Lookups, Wanted},
+    mode::Modes,
 };
 
 /// Rules that choose a server for a name. They are those of connections, with servers for outbounds.
@@ -28,15 +29,17 @@ pub(crate) struct DnsRules {
     /// The server of each rule, by its place; `None` where nobody is asked.
     servers: Box<[Option<u16>]>,
     default: u16,
+    modes: Option<Arc<Modes>>,
 }
 
 impl Chooser for DnsRules {
     fn choose(&self, name: &DomainName) -> Chosen {
-        let flow = Flow::new(Network::Udp, Target::new(Host::Domain(name.clone()), 0));
+        let mut flow = Flow::new(Network::Udp, Target::new(Host::Domain(name.clone()), 0));
+        flow.mode = self.modes.as_deref().map(Modes::current);
         let router = self.router.load();
         let rule = match router.route(&flow) {
             Step::Decided(decision) => decision.rule,
-            // No condition of a DNS rule needs more than the name.
+            // No condition of a DNS rule needs more than the name and the mode.
             Step::Ask(_) | Step::Perform(_) => None,
         };
         match rule.map(|rule| self.servers.get(rule.index()).copied().flatten()) {
@@ -53,11 +56,12 @@ impl DnsRules {
         config: &Config,
         files: &GeoFiles,
         sets: &[NamedSet<'_>],
+        servers: Box<[Option<u16>]>,
+        modes: Option<&Arc<Modes>>,
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let router = compile(config, files, sets, problems)?;
-        let servers = config.dns.rules.iter().map(|rule| rule.server.map(number)).collect();
-        Some(Self { router: ArcSwap::from_pointee(router), servers, default: number(config.dns.default) })
+        let router = ArcSwap::from_pointee(compile(config, files, sets, problems)?);
+        Some(Self { router, servers, default: number(config.dns.default), modes: modes.cloned() })
     }
 
     /// Has the same rules decide with other rule sets.
@@ -68,6 +72,26 @@ impl DnsRules {
 
 fn number(place: usize) -> u16 {
     u16::try_from(place).unwrap_or(u16::MAX)
+}
+
+/// The server of each rule, by its number. Those of rules that ask in a way of their own are added.
+pub(super) fn servers(config: &Config, specs: &mut Vec<ServerSpec>) -> Box<[Option<u16>]> {
+    let server_of = |rule: &DnsRule| {
+        let place = rule.server?;
+        let is_plain = rule.client_ip.is_none() && !rule.disable_cache && rule.family == AddressFamily::Any;
+        if is_plain {
+            return Some(number(place));
+        }
+        let spec = specs.get(place)?;
+        specs.push(ServerSpec {
+            client_subnet: rule.client_ip.or(spec.client_subnet),
+            family: if rule.family == AddressFamily::Any { spec.family } else { family(rule.family) },
+            cache: spec.cache && !rule.disable_cache,
+            ..spec.clone()
+        });
+        Some(number(specs.len() - 1))
+    };
+    config.dns.rules.iter().map(server_of).collect()
 }
 
 /// Compiles the DNS rules; `None` if that failed, and `problems` says why.

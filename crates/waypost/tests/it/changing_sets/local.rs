@@ -3,6 +3,8 @@
 use std::fs;
 
 use serde_json::json;
+use waypost_geodata::rule_set::{RuleSet, write_srs};
+use waypost_testkit::workspace_root;
 
 use super::{Stage, ask, count, eventually, set_of};
 
@@ -52,6 +54,23 @@ async fn new_connections_follow_a_file_that_is_edited() {
     eventually(&waypost, two, "b").await;
     assert_eq!(count(&waypost, "a rule set cannot be read again"), 3, "{}", waypost.log());
     assert_eq!(count(&waypost, "rule set changed"), 3, "{}", waypost.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compiled_sets_are_followed_as_well() {
+    let stage = Stage::new().await;
+    stage.configure(&json!({"type": "local", "tag": "set", "path": "set.srs"}), &[]);
+    let compiled = fs::read(workspace_root().join("testdata/rule-set/version-2.srs")).unwrap();
+    let path = stage.path().join("set.srs");
+    let none = write_srs(&RuleSet { version: 2, rules: Vec::new() }).unwrap();
+    fs::write(&path, none).unwrap();
+    let mut waypost = stage.run().await;
+    assert_eq!(ask(&waypost, "www.example.org:443").await, "a");
+    fs::write(&path, &compiled).unwrap();
+    eventually(&waypost, "www.example.org:443", "b").await;
+    fs::write(&path, &compiled[..compiled.len() / 2]).unwrap();
+    waypost.wait_for(|waypost| waypost.log().contains("cannot be read again")).await;
+    assert_eq!(ask(&waypost, "www.example.org:443").await, "b");
 }
 
 #[tokio::test(flavor = "multi_thread")]

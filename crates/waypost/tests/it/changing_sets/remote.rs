@@ -197,6 +197,17 @@ async fn what_is_no_set_leaves_an_empty_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_kept_a_set_is_used_all_the_same() {
+    let stage = Stage::new().await;
+    fs::write(stage.path().join("cache"), "a file in the place of the folder").unwrap();
+    let server = SetServer::start([set("\"1\"", "one.example")]).await;
+    stage.configure(&remote(&server.url()), &[server.address.port()]);
+    let mut waypost = stage.run().await;
+    eventually(&waypost, TARGET, "b").await;
+    waypost.wait_for(|waypost| waypost.log().contains("name a folder in `WAYPOST_CACHE`")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_nothing_holds_nobody_up() {
     let stage = Stage::new().await;
     let server = SetServer::start([Answer::Silent]).await;
