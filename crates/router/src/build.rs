@@ -7,14 +7,16 @@ use waypost_geosite::go_regexp;
 use waypost_net::{DomainError, Tag};
 
 use crate::{
-    Addresses, AttributeCondition, AttributeTest, Conditions, DomainList, EntryKind, IpList, Logical,
-    Matcher, ProcessPattern, Router, RouterSpec, Rule, RuleSetSpec, RuleSets, RuleSpec, UserPattern,
+    AttributeCondition, AttributeTest, Conditions, EntryKind, IpList, Logical, Matcher, ProcessPattern,
+    Router, RouterSpec, Rule, RuleSetSpec, RuleSets, RuleSpec, UserPattern,
     bits::words_for,
     collect::{Collector, End, Indexes, Owner},
     condition::{AttributeRule, FlowCondition, ProcessTest, UserTest, ValueTest},
     decide::Enough,
+    labels::{Labels, labels},
     rule::{ListConditions, ListLabels},
     tree::{Inverse, Items, Node, NodeSets, RuleSet},
+    uses::{SetUse, Uses},
 };
 
 /// Something in the rules that cannot be compiled, with its place.
@@ -142,120 +144,6 @@ fn n_names(matcher: &Matcher<'_>) -> usize {
             let lists = conditions.domain.iter().flatten();
             lists.map(|list| list.entries.iter().filter(|(kind, _)| is_name(*kind)).count()).sum()
         }
-    }
-}
-
-/// How rules use rule sets.
-struct Uses {
-    /// By the place of a rule: whether all that it wants is said by its own fields and the lists of its
-    /// sets.
-    plain: Vec<bool>,
-    /// By the place of a set.
-    sets: Vec<SetUse>,
-}
-
-#[derive(Default)]
-struct SetUse {
-    /// The plain rules that name it.
-    plain_rules: Vec<usize>,
-    used: bool,
-    /// Whether it is one rule whose lists are all that it wants.
-    is_list: bool,
-    /// Whether its lists of target addresses are compared with those of clients as well.
-    as_source: bool,
-}
-
-impl Uses {
-    fn of(rules: &[RuleSpec<'_>], sets: &[RuleSetSpec<'_>]) -> Self {
-        let only_lists: Vec<bool> = sets.iter().map(has_only_lists).collect();
-        let is_plain = |rule: &RuleSpec<'_>| match &rule.matcher {
-            Matcher::Logical(_) => false,
-            Matcher::One(conditions) if conditions.invert => false,
-            Matcher::One(conditions) => conditions.rule_sets.as_ref().is_none_or(|named| {
-                let has_own = conditions.domain.is_some() || conditions.ip.is_some();
-                let merges = |set: usize| sets.get(set).is_some_and(|set| set.rules.len() == 1);
-                let only_lists =
-                    |&set: &usize| only_lists.get(set).copied().unwrap_or(false) && (!has_own || merges(set));
-                conditions.either
-                    && !named.match_source
-                    && !named.sets.is_empty()
-                    && named.sets.iter().all(only_lists)
-            }),
-        };
-        let plain: Vec<bool> = rules.iter().map(is_plain).collect();
-        let is_list =
-            sets.iter().zip(&only_lists).map(|(set, &only_lists)| only_lists && set.rules.len() == 1);
-        let sets = is_list.map(|is_list| SetUse { is_list, ..SetUse::default() }).collect();
-        let mut uses = Self { plain, sets };
-        for (index, rule) in rules.iter().enumerate() {
-            uses.note(index, &rule.matcher);
-        }
-        uses
-    }
-
-    fn note(&mut self, rule: usize, matcher: &Matcher<'_>) {
-        match matcher {
-            Matcher::Logical(logical) => logical.matchers.iter().for_each(|matcher| self.note(rule, matcher)),
-            Matcher::One(conditions) => {
-                let Some(named) = &conditions.rule_sets else { return };
-                let plain = self.plain.get(rule).copied().unwrap_or(false);
-                for &set in &named.sets {
-                    let Some(noted) = self.sets.get_mut(set) else { continue };
-                    noted.used = true;
-                    noted.as_source |= named.match_source;
-                    if plain && noted.plain_rules.last() != Some(&rule) {
-                        noted.plain_rules.push(rule);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether one of the set's lists of names and addresses having the target is all that it wants.
-fn has_only_lists(set: &RuleSetSpec<'_>) -> bool {
-    let only_lists = |matcher: &Matcher<'_>| match matcher {
-        Matcher::Logical(_) => false,
-        Matcher::One(conditions) => {
-            let Conditions { domain, ip, either, .. } = &**conditions;
-            let lists = domain.is_some() || ip.is_some();
-            let no_inverse = ip.iter().flatten().all(|list| !list.inverse);
-            let one_is_enough = *either || domain.is_none() || ip.is_none();
-            lists && no_inverse && one_is_enough && conditions.has_only_lists()
-        }
-    };
-    !set.rules.is_empty() && set.rules.iter().all(only_lists)
-}
-
-impl Conditions<'_> {
-    /// Whether conditions on the target's name and address are all there are.
-    fn has_only_lists(&self) -> bool {
-        let Self {
-            domain: _,
-            ip: _,
-            source: None,
-            local_ip: None,
-            port: None,
-            source_port: None,
-            local_port: None,
-            network: None,
-            user: None,
-            inbound: None,
-            protocol: None,
-            attributes: None,
-            process,
-            operating_system: None,
-            ip_version: None,
-            mode: None,
-            client: None,
-            rule_sets: None,
-            either: _,
-            invert: false,
-        } = self
-        else {
-            return false;
-        };
-        process.is_empty()
     }
 }
 
@@ -450,75 +338,6 @@ fn on(conditions: &Conditions<'_>) -> ListConditions {
         source: conditions.source.is_some(),
         local: conditions.local_ip.is_some(),
         either: conditions.either && conditions.domain.is_some() && conditions.ip.is_some(),
-    }
-}
-
-fn labels(conditions: &Conditions<'_>) -> ListLabels {
-    ListLabels {
-        domain: domain_labels(conditions.domain.as_deref()),
-        ip: ip_labels(conditions.ip.as_deref()),
-        source: ip_labels(conditions.source.as_deref()),
-        local: ip_labels(conditions.local_ip.as_deref()),
-    }
-}
-
-fn domain_labels(lists: Option<&[DomainList<'_>]>) -> Box<str> {
-    let mut labels = Labels::default();
-    for list in lists.unwrap_or_default() {
-        match &list.label {
-            Some(label) => labels.push(|| label.to_string()),
-            None => list
-                .entries
-                .iter()
-                .for_each(|(kind, text)| labels.push(|| format!("{}:{text}", kind.as_str()))),
-        }
-    }
-    labels.finish()
-}
-
-fn ip_labels(lists: Option<&[IpList<'_>]>) -> Box<str> {
-    let mut labels = Labels::default();
-    for list in lists.unwrap_or_default() {
-        let not = if list.inverse { "!" } else { "" };
-        match &list.label {
-            Some(label) => labels.push(|| format!("{not}{label}")),
-            None => match &list.addresses {
-                Addresses::Prefixes(nets) => {
-                    nets.iter().for_each(|net| labels.push(|| format!("{not}{net}")));
-                }
-                Addresses::Ranges(ranges) => {
-                    ranges.iter().for_each(|(first, last)| labels.push(|| format!("{not}{first}-{last}")));
-                }
-            },
-        }
-    }
-    labels.finish()
-}
-
-/// How many entries an explanation names before it only counts the rest.
-const LABELS_SHOWN: usize = 8;
-
-#[derive(Default)]
-struct Labels {
-    shown: Vec<String>,
-    more: usize,
-}
-
-impl Labels {
-    fn push(&mut self, label: impl FnOnce() -> String) {
-        if self.shown.len() < LABELS_SHOWN {
-            self.shown.push(label());
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn finish(self) -> Box<str> {
-        let mut text = self.shown.join(", ");
-        if self.more > 0 {
-            text.push_str(&format!(" and {} more", self.more));
-        }
-        text.into()
     }
 }
 

@@ -50,11 +50,13 @@ mod condition;
 mod decide;
 mod explain;
 mod index;
+mod labels;
 mod rule;
 mod rule_set;
 mod spec;
 mod step;
 mod tree;
+mod uses;
 
 pub use action::{Action, Effect, Reject, RejectMethod, Resolve, ResolveFamily, RouteOptions, Sniff, Way};
 pub use build::{BuildError, Problem};

@@ -11,7 +11,7 @@ use waypost_config::{
     Diagnostic, Severity, Source, Spanned,
     model::{self, Config, RuleSetFormat, RuleSetSource},
 };
-use waypost_geodata::rule_set::RuleSet;
+use waypost_geodata::rule_set::{RuleSet, SrsReader};
 use waypost_router::Router;
 
 use super::{
@@ -88,8 +88,9 @@ impl Recipe {
     pub(crate) fn compile(&self, contents: &[Option<Content>]) -> Result<Router, Box<str>> {
         let mut problems = Vec::new();
         let mut sets = Vec::with_capacity(contents.len());
+        let mut reader = SrsReader::default();
         for content in contents {
-            let rules = content.as_ref().map(Content::rules).transpose();
+            let rules = content.as_ref().map(|content| content.rules(&mut reader)).transpose();
             sets.push(rules.map_err(|error| error.to_string())?.unwrap_or_default());
         }
         let files = GeoFiles::read(&self.config, &self.assets, &mut problems);
@@ -129,11 +130,12 @@ impl ReadSets {
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut read = Self::default();
-        let store = store(config, assets);
+        let (store, mut reader) = (store(config, assets), SrsReader::default());
         for set in &config.routing.rule_sets {
             let (found, rules) = match &set.source {
                 RuleSetSource::Inline(_) => Default::default(),
-                RuleSetSource::Local { path, format } => match read_local(source, path, *format) {
+                RuleSetSource::Local { path, format } => match read_local(source, path, *format, &mut reader)
+                {
                     Ok(read) => read,
                     Err(unusable) => {
                         problems.push(unusable.diagnostic(path));
@@ -141,7 +143,7 @@ impl ReadSets {
                     }
                 },
                 RuleSetSource::Remote { url, format, .. } => {
-                    read_copy(&store, &url.value.text, *format).unwrap_or_default()
+                    read_copy(&store, &url.value.text, *format, &mut reader).unwrap_or_default()
                 }
             };
             read.found.push(found);
@@ -220,18 +222,24 @@ fn read_local(
     source: &Source,
     written: &Spanned<Box<str>>,
     format: RuleSetFormat,
+    reader: &mut SrsReader,
 ) -> Result<(Found, RuleSet), Unusable> {
     let path = local_path(source, written);
     let (stamp, bytes): (Stamp, Vec<u8>) =
         read_file(&path).map_err(|error| Unusable::Io(path.clone(), error))?;
-    let (content, rules) = Content::read(&path.display().to_string(), bytes, format)
+    let (content, rules) = Content::read(&path.display().to_string(), bytes, format, reader)
         .map_err(|error| Unusable::Content(path, error))?;
     Ok((Found { content: Some(content), stamp: Some(stamp), meta: None }, rules))
 }
 
-fn read_copy(store: &Store, url: &str, format: RuleSetFormat) -> Option<(Found, RuleSet)> {
+fn read_copy(
+    store: &Store,
+    url: &str,
+    format: RuleSetFormat,
+    reader: &mut SrsReader,
+) -> Option<(Found, RuleSet)> {
     let Kept { meta, bytes } = store.read(url)?;
-    let (content, rules) = Content::read(url, bytes, format).ok()?;
+    let (content, rules) = Content::read(url, bytes, format, reader).ok()?;
     Some((Found { content: Some(content), stamp: None, meta: Some(meta) }, rules))
 }
 

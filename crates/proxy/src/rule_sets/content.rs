@@ -7,7 +7,7 @@ use waypost_config::{
     model::{RuleSetFormat, RuleSetSource},
     render, rule_set,
 };
-use waypost_geodata::rule_set::{DefaultRule, RuleSet, SrsError, read_srs};
+use waypost_geodata::rule_set::{DefaultRule, RuleSet, SrsError, SrsReader};
 
 /// A larger set is not read. What a compiled one inflates to has its own limit.
 pub(crate) const MAX_SET_BYTES: usize = 64 << 20;
@@ -54,7 +54,7 @@ pub(crate) enum ContentError {
 }
 
 impl Content {
-    /// Reads a set that is called `name`, with its rules.
+    /// Reads a set that is called `name`, with its rules. Whoever reads many lends the same reader.
     ///
     /// # Errors
     ///
@@ -63,9 +63,10 @@ impl Content {
         name: &str,
         bytes: impl Into<Arc<[u8]>>,
         format: RuleSetFormat,
+        reader: &mut SrsReader,
     ) -> Result<(Self, RuleSet), ContentError> {
         let bytes = bytes.into();
-        let set = parse(name, &bytes, format)?;
+        let set = parse(name, &bytes, format, reader)?;
         let size = SetSize::of(&set);
         Ok((Self { bytes, format, size }, set))
     }
@@ -75,14 +76,19 @@ impl Content {
     /// # Errors
     ///
     /// None, as the bytes have been read before.
-    pub(crate) fn rules(&self) -> Result<RuleSet, ContentError> {
-        parse("", &self.bytes, self.format)
+    pub(crate) fn rules(&self, reader: &mut SrsReader) -> Result<RuleSet, ContentError> {
+        parse("", &self.bytes, self.format, reader)
     }
 }
 
-fn parse(name: &str, bytes: &[u8], format: RuleSetFormat) -> Result<RuleSet, ContentError> {
+fn parse(
+    name: &str,
+    bytes: &[u8],
+    format: RuleSetFormat,
+    reader: &mut SrsReader,
+) -> Result<RuleSet, ContentError> {
     let mut set = match format {
-        RuleSetFormat::Binary => read_srs(bytes)?,
+        RuleSetFormat::Binary => reader.read(bytes)?,
         RuleSetFormat::Source => {
             let source = Source::new(name, bytes)?;
             let outcome = rule_set::parse(&source, &Options::default());

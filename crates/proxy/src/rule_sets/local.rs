@@ -6,6 +6,7 @@ use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use waypost_config::model::RuleSetFormat;
+use waypost_geodata::rule_set::SrsReader;
 use waypost_net::Tag;
 
 use super::{
@@ -89,7 +90,7 @@ impl LocalSet {
             Ok((read, bytes)) => {
                 self.stamp = Some(read);
                 let name = self.path.display().to_string();
-                Content::read(&name, bytes, self.format)
+                Content::read(&name, bytes, self.format, &mut SrsReader::default())
                     .map(|(content, _rules)| content)
                     .map_err(|error| error.to_string().into())
             }

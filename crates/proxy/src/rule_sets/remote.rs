@@ -16,6 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use waypost_config::model::{ProbeUrl, RuleSetFormat};
+use waypost_geodata::rule_set::SrsReader;
 use waypost_net::Tag;
 
 use super::{
@@ -148,7 +149,7 @@ impl RemoteSet {
     /// Puts what came in use, if it is a set.
     async fn take(&mut self, bytes: Vec<u8>) -> Applied {
         let (name, format) = (shown(&self.url).to_owned(), self.format);
-        let reading = spawn_blocking(move || Content::read(&name, bytes, format));
+        let reading = spawn_blocking(move || Content::read(&name, bytes, format, &mut SrsReader::default()));
         let content = match reading.await {
             Ok(Ok((content, _rules))) => content,
             Ok(Err(error)) => return Err(format!("what came is no rule set: {error}").into()),
