@@ -71,48 +71,29 @@ fn takes_all(rule: &Rule) -> bool {
 
 /// Whether the conditions hold for every connection that there can be.
 fn is_catch_all(conditions: &Conditions) -> bool {
-    let Conditions {
-        domain: None,
-        ip: None,
-        source: None,
-        local_ip: None,
-        port,
-        source_port: None,
-        local_port: None,
-        network,
-        user: None,
-        inbound_tag: None,
-        protocol: None,
-        attributes: None,
-        process,
-        local_os: None,
-        ip_version: None,
-        clash_mode: None,
-        client: None,
-        rule_sets: None,
-        either: _,
-        invert: false,
-    } = conditions
-    else {
-        return false;
-    };
+    let Conditions { port, network, invert, .. } = conditions;
     let all_ports = |range: &waypost_net::PortRange| range.first <= 1 && range.last == u16::MAX;
-    process.is_empty()
+    !invert
+        && is_empty_besides_port_and_network(conditions)
         && port.as_ref().is_none_or(|ports| ports.ranges().iter().any(all_ports))
         && network.is_none_or(|networks| networks == waypost_net::Networks::ALL)
 }
 
 /// Whether there is no condition at all.
 pub(crate) fn has_no_condition(conditions: &Conditions) -> bool {
+    conditions.port.is_none() && conditions.network.is_none() && is_empty_besides_port_and_network(conditions)
+}
+
+fn is_empty_besides_port_and_network(conditions: &Conditions) -> bool {
     let Conditions {
         domain: None,
         ip: None,
         source: None,
         local_ip: None,
-        port: None,
+        port: _,
         source_port: None,
         local_port: None,
-        network: None,
+        network: _,
         user: None,
         inbound_tag: None,
         protocol: None,

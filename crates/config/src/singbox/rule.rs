@@ -1,7 +1,7 @@
 use super::{action, conditions, dial, dns_rule, names::Names};
 use crate::{
     Span,
-    json::Value,
+    json::{Kind, Value},
     keys::{Form, Key, KeyTable, join},
     model::{Logical, LogicalMode, Matcher, Rule},
     object::{Object, choose},
@@ -166,7 +166,15 @@ pub(super) fn read_matcher(
     }
     let conditions = conditions::read(rule, names, report);
     let is_about_dns = rule.is_of(&dns_rule::RULE);
-    let is_for_all = rule.has("action") || is_about_dns && rule.has("query_type");
+    // A rule that only says where everything goes is meant so; one whose conditions came out empty is not.
+    let is_for_all = if is_about_dns {
+        rule.has("action") || rule.has("query_type")
+    } else {
+        let has_key =
+            |name: &str| rule.get(name).is_some_and(|field| !matches!(field.value.kind, Kind::Bool(false)));
+        let narrowed = has_key("invert") || conditions::KEYS.iter().any(|key| has_key(key.name));
+        !narrowed && (rule.has("action") || rule.has("outbound"))
+    };
     if report.n_errors() > n_errors {
         return None;
     }

@@ -136,7 +136,12 @@ impl ReadSets {
                 RuleSetSource::Inline(_) => Default::default(),
                 RuleSetSource::Local { path, format } => match read_local(source, path, *format, &mut reader)
                 {
-                    Ok(read) => read,
+                    Ok(read) => {
+                        if read.1.rules.is_empty() {
+                            problems.push(empty_set(path));
+                        }
+                        read
+                    }
                     Err(unusable) => {
                         problems.push(unusable.diagnostic(path));
                         Default::default()
@@ -186,6 +191,12 @@ fn named<'a>(config: &'a Config, read: &'a [RuleSet]) -> Vec<NamedSet<'a>> {
         NamedSet { tag: &set.tag.value, span: set.span, set: rules }
     };
     config.routing.rule_sets.iter().zip(read).map(named).collect()
+}
+
+/// A set that can be read and matches nothing.
+fn empty_set(written: &Spanned<Box<str>>) -> Diagnostic {
+    let message = format!("the rule set `{}` has no rules, so that it matches nothing", written.value);
+    Diagnostic { severity: Severity::Warning, span: written.span, message, help: None }
 }
 
 /// Why a local set cannot be used.

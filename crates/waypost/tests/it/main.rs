@@ -7,6 +7,7 @@
 )]
 
 mod binary;
+mod broken_files;
 mod capacity;
 mod changing_sets;
 mod chaos;
