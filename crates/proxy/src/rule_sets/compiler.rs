@@ -39,7 +39,7 @@ pub(super) struct Update {
 /// If the rules cannot be compiled with it, or the proxy is stopping.
 pub(super) async fn apply(updates: &mpsc::Sender<Update>, set: usize, content: Content) -> Applied {
     let (done, told) = oneshot::channel();
-    let stopping = || Box::from("the proxy is stopping");
+    let stopping = || Box::<str>::from("the proxy is stopping");
     updates.send(Update { set, content, done }).await.map_err(|_stopping| stopping())?;
     told.await.map_err(|_stopping| stopping())?
 }
