@@ -117,6 +117,11 @@ impl Group {
         }
     }
 
+    /// Goes on with the turn of another group.
+    pub(crate) fn go_on_from_turn(&self, other: &Self) {
+        self.turn.store(other.turn.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Whose turn it is. Whoever is first in the plan of a connection takes the turn; groups that only
     /// follow in it do not, or they would fall into step with the group around them.
     pub(crate) fn turn(&self, takes: bool) -> usize {

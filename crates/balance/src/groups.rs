@@ -24,7 +24,7 @@ pub struct Groups {
 
 /// What groups remember from one moment to the next.
 #[derive(Debug, Clone)]
-pub struct GroupStates(Box<[GroupState]>);
+pub struct GroupStates(pub(crate) Box<[GroupState]>);
 
 /// What all groups come to at a moment.
 #[derive(Debug, Clone)]
@@ -143,6 +143,19 @@ impl Groups {
         let group = self.get(id).ok_or(SelectError::UnknownGroup)?;
         let index = group.selectable(member)?;
         states.0.get_mut(id.index()).ok_or(SelectError::UnknownGroup)?.selected = Some(index);
+        Ok(())
+    }
+
+    /// Takes a choice back: a selector goes to the member that it begins with. The next
+    /// [`update`](Self::update) brings it into effect.
+    ///
+    /// # Errors
+    ///
+    /// If the group is none that takes a choice.
+    pub fn unselect(&self, states: &mut GroupStates, id: GroupId) -> Result<(), SelectError> {
+        let group = self.get(id).ok_or(SelectError::UnknownGroup)?;
+        group.takes_choice()?;
+        states.0.get_mut(id.index()).ok_or(SelectError::UnknownGroup)?.selected = group.initially_selected();
         Ok(())
     }
 

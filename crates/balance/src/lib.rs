@@ -41,6 +41,7 @@
 mod etld;
 mod group;
 mod groups;
+mod inherit;
 mod key;
 mod least_load;
 mod order;

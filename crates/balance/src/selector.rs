@@ -43,12 +43,20 @@ pub enum SelectError {
 }
 
 impl Group {
+    /// Whether somebody may choose a member, whatever the strategy says.
+    ///
+    /// # Errors
+    ///
+    /// If nobody may.
+    pub(crate) fn takes_choice(&self) -> Result<(), SelectError> {
+        let (group, strategy) = (self.tag().clone(), self.spec().strategy);
+        if self.spec().takes_choice { Ok(()) } else { Err(SelectError::NotASelector { group, strategy }) }
+    }
+
     /// The place of a member that may be chosen.
     pub(crate) fn selectable(&self, member: &str) -> Result<u32, SelectError> {
-        let (group, strategy) = (self.tag().clone(), self.spec().strategy);
-        if strategy != Strategy::Selector {
-            return Err(SelectError::NotASelector { group, strategy });
-        }
+        self.takes_choice()?;
+        let group = self.tag().clone();
         let place = self.members().position(|known| known.tag.as_str() == member);
         let place = place.and_then(|place| u32::try_from(place).ok());
         place.ok_or_else(|| SelectError::NoSuchMember { group, member: Tag::from(member) })

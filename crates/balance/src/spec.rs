@@ -56,6 +56,8 @@ pub struct GroupSpec {
     /// Who serves if there is no member at all, if there is a verdict against each of them, or if none
     /// is good enough for the strategy (V2Ray's `fallbackTag`). The members follow it then.
     pub fallback: Option<MemberSpec>,
+    /// Whether somebody may choose a member, who comes first then as long as it stands.
+    pub takes_choice: bool,
 }
 
 impl GroupSpec {
@@ -74,6 +76,7 @@ impl GroupSpec {
             hysteresis: Hysteresis::default(),
             empty_pool: EmptyPoolAction::default(),
             fallback: None,
+            takes_choice: matches!(strategy, Strategy::Selector | Strategy::UrlTest),
         }
     }
 }

@@ -120,7 +120,13 @@ impl Standing {
         serving
     }
 
-    /// The choice of a selector, or else the member that every connection of a network is given to
+    /// The member that somebody has chosen, or that a selector begins with, as a place in the group.
+    #[must_use]
+    pub fn selected(&self) -> Option<usize> {
+        self.selected.map(|member| member as usize)
+    }
+
+    /// The member that somebody has chosen, or else the one that every connection of a network is given to
     /// first, as a place in the group; `None` if the strategy spreads connections, or nobody can carry
     /// one.
     #[must_use]
@@ -130,7 +136,7 @@ impl Standing {
             Network::Tcp => tcp,
             Network::Udp => udp,
         };
-        self.selected.or(first).map(|member| member as usize)
+        first.map(|member| member as usize)
     }
 
     pub(crate) fn ladder(&self, network: Network) -> &Ladder {
@@ -172,12 +178,37 @@ impl GroupState {
         }
     }
 
+    /// Goes on where an earlier group was. `of` says where a member that was at a place is now, and
+    /// `before` where one was that is at a place now.
+    pub(crate) fn inherit(
+        &mut self,
+        old: &Self,
+        of: impl Fn(u32) -> Option<u32>,
+        before: impl Fn(usize) -> Option<u32>,
+    ) {
+        self.tier = old.tier;
+        for (place, counted) in self.counted_at.iter_mut().enumerate() {
+            let known = before(place).and_then(|before| old.counted_at.get(before as usize));
+            *counted = known.copied().unwrap_or_default();
+        }
+        for (new, known) in self.incumbents.iter_mut().flatten().zip(old.incumbents.iter().flatten()) {
+            *new = known.iter().filter_map(|&member| of(member)).collect();
+        }
+        self.selected = old.selected.and_then(of).or(self.selected);
+    }
+
     /// Takes in what is known of the members now.
     pub(crate) fn update(&mut self, group: &Group, statuses: Vec<Status>, now: Instant) -> Standing {
         let is_bootstrapping = self.move_tier(group, &statuses, now);
         let tier = self.tier.tier();
         let ladders = NETWORKS.map(|network| self.ladder(group, &statuses, network, is_bootstrapping));
-        let favourites = [0, 1].map(|network| favourite(group, ladders.get(network)?, &statuses));
+        let favourites = [0, 1].map(|network| {
+            let ladder = ladders.get(network)?;
+            let leads = ladder.classes.first().is_some_and(|class| class.role == Role::Selected);
+            // Where somebody chose although the group can do it, a choice that is down yields.
+            let chosen = self.selected.filter(|_| leads || group.spec().strategy == Strategy::Selector);
+            chosen.or_else(|| favourite(group, ladder, &statuses))
+        });
         Standing {
             tier,
             is_bootstrapping: is_bootstrapping && self.selected.is_none(),

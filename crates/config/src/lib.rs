@@ -58,7 +58,7 @@ pub use probe_url::UrlError;
 pub use render::{DiagnosticRecord, Style, render};
 pub use source::{Position, Source, SourceError};
 pub use span::{Span, Spanned};
-pub use write::{Written, write};
+pub use write::{Written, rule_text, write};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

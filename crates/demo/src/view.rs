@@ -193,12 +193,17 @@ fn sparks(times: &[Duration], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use waypost_proxy::{MemberTotals, Role, Strategy, net::Tag};
+    use waypost_proxy::{
+        GroupKind, MemberTotals, Role, Strategy, Volume,
+        net::{Networks, Tag},
+    };
 
     use super::*;
 
     fn group(carried: [u64; CAST.len()]) -> GroupReport {
         let member = |(cast, carried): (&crate::script::Cast, u64)| MemberReport {
+            is_group: false,
+            volume: Volume::default(),
             tag: Tag::from(cast.name),
             tier: if cast.is_primary { Tier::Primary } else { Tier::Backup },
             state: State::Up,
@@ -208,6 +213,14 @@ mod tests {
             totals: MemberTotals { carried, ..MemberTotals::default() },
         };
         GroupReport {
+            is_balancer: false,
+            kind: GroupKind::LoadBalance,
+            networks: Networks::ALL,
+            test_url: None,
+            takes_choice: false,
+            chosen: None,
+            last_change: None,
+            changes: 0,
             tag: Tag::from("demo"),
             strategy: Strategy::Failover,
             choice: None,

@@ -16,6 +16,8 @@ pub(crate) struct Cache<K, V> {
     pending: HashMap<K, Waiter<V>>,
     filled: u64,
     capacity: usize,
+    /// How often a value was there.
+    n_hits: u64,
 }
 
 /// Where a value will appear.
@@ -57,12 +59,24 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// A cache for so many keys.
     pub(crate) fn new(capacity: usize) -> Self {
         let (ready, order, pending) = (HashMap::new(), VecDeque::new(), HashMap::new());
-        Self { ready, order, pending, filled: 0, capacity }
+        Self { ready, order, pending, filled: 0, capacity, n_hits: 0 }
+    }
+
+    /// Forgets everything but what is being found out.
+    pub(crate) fn clear(&mut self) {
+        self.ready.clear();
+        self.order.clear();
+    }
+
+    /// How often a value was there.
+    pub(crate) fn n_hits(&self) -> u64 {
+        self.n_hits
     }
 
     pub(crate) fn get(&mut self, key: &K, now: Instant) -> Cached<V> {
         let stale = match self.ready.get(key) {
             Some(ready) if now < ready.expires => {
+                self.n_hits += 1;
                 return Cached::Ready(ready.value.clone(), ready.expires - now);
             }
             Some(ready) if now < ready.stale_until => Some(ready.value.clone()),

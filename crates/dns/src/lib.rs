@@ -12,6 +12,7 @@
 
 mod answer;
 mod cache;
+mod control;
 mod error;
 mod exchange;
 mod hosts;
@@ -24,6 +25,7 @@ mod servers;
 mod system;
 
 pub use answer::{Carrier, Reply, failure, refusal};
+pub use control::{AnswerRecord, QueryError, QueryReply, ResolverFigures};
 pub use error::{Family, ResolveError};
 pub use exchange::{Protocol, ServerError};
 pub use hosts::{Answer, Hosts, Pattern};

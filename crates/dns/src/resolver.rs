@@ -1,4 +1,12 @@
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -57,6 +65,14 @@ struct System {
     lookup: Arc<dyn SystemLookup>,
     cache: Mutex<Cache<DomainName, Outcome>>,
     permits: Semaphore,
+    counts: Counts,
+}
+
+/// What all clones have done.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) lookups: AtomicU64,
+    pub(crate) failures: AtomicU64,
 }
 
 impl Resolver {
@@ -70,7 +86,8 @@ impl Resolver {
     #[must_use]
     pub fn with_lookup(hosts: Hosts, lookup: Arc<dyn SystemLookup>) -> Self {
         let permits = Semaphore::new(MAX_LOOKUPS);
-        let system = System { lookup, cache: Mutex::new(Cache::new(MAX_ENTRIES)), permits };
+        let system =
+            System { lookup, cache: Mutex::new(Cache::new(MAX_ENTRIES)), permits, counts: Counts::default() };
         Self {
             hosts: Arc::new(hosts),
             system: Arc::new(system),
@@ -138,8 +155,13 @@ impl Resolver {
             Listed::Addresses(addresses) => return Ok(Found { addresses, ttl: HOSTS_TTL }),
             Listed::Elsewhere(name) => name,
         };
+        self.system.counts.lookups.fetch_add(1, Ordering::Relaxed);
         // Boxed, so that what `hosts` answers costs no more than that.
-        Box::pin(self.find_elsewhere(&name, wanted)).await
+        let found = Box::pin(self.find_elsewhere(&name, wanted)).await;
+        if found.is_err() {
+            self.system.counts.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        found
     }
 
     async fn find_elsewhere(&self, name: &DomainName, wanted: Family) -> Result<Found, ResolveError> {
@@ -179,6 +201,18 @@ impl Resolver {
             return Err(ResolveError::NoData { name: name.clone(), family });
         }
         Ok(Found { addresses, ttl })
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.system.counts
+    }
+
+    pub(crate) fn n_cached_by_system(&self) -> u64 {
+        self.system.cache.lock().n_hits()
+    }
+
+    pub(crate) fn flush_system(&self) {
+        self.system.cache.lock().clear();
     }
 
     pub(crate) fn servers(&self) -> Option<&Servers> {

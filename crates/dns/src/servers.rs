@@ -115,6 +115,16 @@ impl Servers {
         Ok(Self { list, names, fallback, chooser, state: Arc::new(state) })
     }
 
+    /// Forgets every answer.
+    pub(crate) fn flush(&self) {
+        self.state.cache.lock().clear();
+    }
+
+    /// How often an answer was there already.
+    pub(crate) fn n_cached(&self) -> u64 {
+        self.state.cache.lock().n_hits()
+    }
+
     /// Whom to ask for a name, in order: those that it was given to, then the others. If that is
     /// nobody, the first one, as in V2Ray.
     fn order(&self, name: &DomainName) -> Vec<u16> {

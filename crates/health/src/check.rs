@@ -121,6 +121,25 @@ impl Check {
         self.asked = true;
     }
 
+    /// Goes on with what another check of the same member and URL knows. Samples that were taken by
+    /// other settings say nothing, and are left.
+    pub(crate) fn inherit(&mut self, known: &Self, now: Instant) {
+        let as_before = match (&self.sampler, &known.sampler) {
+            (None, None) => true,
+            (Some(new), Some(old)) => new.has_settings_of(old),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if !as_before {
+            return;
+        }
+        let settings = self.settings;
+        let asked = known.asked || known.in_flight;
+        let next = if known.in_flight { Some(now) } else { known.next };
+        // A shorter interval holds from the next probe on.
+        let next = next.map(|next| next.min(now + settings.interval));
+        *self = Self { settings, in_flight: false, asked, next, ..known.clone() };
+    }
+
     /// Asks for a probe as soon as one may be made.
     pub(crate) fn ask(&mut self, now: Instant) {
         let at = self.last_ended.map_or(now, |ended| now.max(ended + PAUSE));

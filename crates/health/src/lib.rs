@@ -49,7 +49,7 @@ mod status;
 
 pub use check::{CheckSettings, ProbeRecord};
 pub use delay::Estimate;
-pub use monitor::{CheckId, Event, MemberId, Monitor, PoolId};
+pub use monitor::{CheckId, Correspondence, Event, MemberId, Monitor, PoolId};
 pub use passive::Outcome;
 pub use round::{Round, RoundStep};
 pub use sampling::{SampleStats, Samples, SamplingSettings};

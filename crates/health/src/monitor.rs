@@ -1,5 +1,6 @@
 //! All members, their checks and the pools that use them.
 
+mod inherit;
 mod sampled;
 mod verdicts;
 
@@ -10,6 +11,7 @@ use std::{
 
 use rand::Rng;
 
+pub use self::inherit::Correspondence;
 use crate::{
     CheckSettings, Estimate, Outcome, ProbeRecord, State, Status,
     check::{Check, Verdict},

@@ -124,6 +124,11 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
+    /// Whether another one takes its samples in the same way.
+    pub(crate) fn has_settings_of(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+
     pub(crate) fn new(settings: SamplingSettings) -> Self {
         let validity = settings.period().saturating_mul(2);
         let samples = Samples::new(settings.samples, validity);

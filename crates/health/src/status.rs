@@ -73,6 +73,9 @@ impl State {
         }
     }
 
+    /// All that [`word`](Self::word) may be.
+    pub const WORDS: [&'static str; 5] = ["unknown", "up", "suspect", "ejected", "down"];
+
     /// One word, without the cause.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -108,6 +108,15 @@ impl Cache {
         .await;
     }
 
+    /// Forgets the choice of a selector.
+    pub(crate) async fn forget_selected(&self, group: &Tag) {
+        let group = group.as_str().to_owned();
+        self.keep(move |kept| {
+            kept.selected.remove(&group);
+        })
+        .await;
+    }
+
     /// The mode that was chosen last.
     #[must_use]
     pub fn mode(&self) -> Option<String> {

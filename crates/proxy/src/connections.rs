@@ -1,29 +1,35 @@
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::SystemTime,
 };
 
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, broadcast},
     time::{Instant, timeout_at},
 };
 use waypost_config::model::Stats;
-use waypost_net::{Flow, Network, Tag, Target};
+use waypost_net::{DomainName, Flow, Network, Tag, Target};
 
 use crate::{
     AttemptRecord, Conduit,
-    traffic::{Amount, Place, Traffic},
+    snapshot::Why,
+    system::wall_clock,
+    traffic::{Amount, Place, Traffic, Volumes},
 };
 
 /// Enough that the workers of a large machine seldom meet at one lock.
 const SHARDS: usize = 16;
+/// Connections that were announced and not heard of yet.
+const MAX_ANNOUNCED: usize = 1024;
 
 /// The number of a connection; never given twice by one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +50,12 @@ pub struct ConnectionInfo {
     pub user: Option<Arc<str>>,
     /// What the deciding rule is called.
     pub rule: Arc<str>,
+    /// Its position; `None` if no rule matched.
+    pub rule_index: Option<usize>,
+    /// The name that the first bytes of the client were for.
+    pub sniffed: Option<DomainName>,
+    /// The protocol of the first bytes.
+    pub protocol: Option<Cow<'static, str>>,
 }
 
 /// The way that a connection takes. Until its first answer it may change.
@@ -55,6 +67,10 @@ pub struct Path {
     pub chain: Vec<Tag>,
     /// What was tried, in order; nothing if there was nobody to choose from.
     pub attempts: Vec<AttemptRecord>,
+    /// Why a group gave it to that outbound.
+    pub why: Option<Why>,
+    /// What was hashed, if the group hashes.
+    pub key: Option<Box<str>>,
 }
 
 /// A live connection.
@@ -64,6 +80,8 @@ pub struct Connection {
     pub id: ConnectionId,
     /// When it was entered.
     pub start: Instant,
+    /// The time of the day then.
+    pub started_at: SystemTime,
     /// What is known of it.
     pub info: ConnectionInfo,
     /// Its bytes so far, and the way to close it.
@@ -83,6 +101,18 @@ struct Table {
     /// Told whenever the last connection leaves.
     empty: Notify,
     traffic: Traffic,
+    /// Whether somebody wants to hear of each connection.
+    is_followed: AtomicBool,
+    entries: Entries,
+}
+
+/// Where connections are announced that are entered.
+struct Entries(broadcast::Sender<Arc<Connection>>);
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(MAX_ANNOUNCED))
+    }
 }
 
 /// Keeps a connection in the table until it is dropped.
@@ -103,6 +133,9 @@ impl ConnectionInfo {
             target: flow.target.clone(),
             user: flow.user.clone(),
             rule,
+            rule_index: None,
+            sniffed: flow.route_domain.clone(),
+            protocol: flow.protocol.clone(),
         }
     }
 }
@@ -121,6 +154,38 @@ impl Connections {
         self.0.traffic.totals(live.iter().map(|connection| &**connection))
     }
 
+    /// All that went through each inbound and outbound, and altogether, until now.
+    #[must_use]
+    pub fn volumes(&self) -> Volumes {
+        let live = self.snapshot();
+        self.0.traffic.volumes(live.iter().map(|connection| &**connection))
+    }
+
+    /// Has [`traffic`](Self::traffic) show other counts from now on.
+    pub(crate) fn set_stats(&self, stats: Stats) {
+        self.0.traffic.set_stats(stats);
+    }
+
+    /// How many connections were entered since the start.
+    #[must_use]
+    pub fn n_entered(&self) -> u64 {
+        self.0.entered.load(Ordering::Relaxed)
+    }
+
+    /// Hears of each connection that is entered from now on. Who does not listen for long misses some.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Connection>> {
+        self.0.is_followed.store(true, Ordering::Relaxed);
+        self.0.entries.0.subscribe()
+    }
+
+    /// A connection by its number.
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        let shard = self.shard(id).lock();
+        shard.iter().find(|(_, connection)| connection.id == id).map(|(_, connection)| connection.clone())
+    }
+
     /// Enters a connection.
     #[must_use]
     pub fn insert(&self, info: ConnectionInfo, path: impl Into<Arc<Path>>) -> ConnectionGuard {
@@ -128,10 +193,14 @@ impl Connections {
         let connection = Arc::new(Connection {
             id,
             start: Instant::now(),
+            started_at: wall_clock(),
             info,
             conduit: Conduit::default(),
             path: Mutex::new(path.into()),
         });
+        if self.0.is_followed.load(Ordering::Relaxed) {
+            let _nobody = self.0.entries.0.send(connection.clone());
+        }
         self.0.live.fetch_add(1, Ordering::AcqRel);
         let key = self.shard(id).lock().insert(connection.clone());
         ConnectionGuard { table: self.clone(), connection, key }
@@ -282,12 +351,15 @@ mod tests {
             target: "example.com:443".parse().unwrap(),
             user: None,
             rule: "default".into(),
+            rule_index: None,
+            sniffed: None,
+            protocol: None,
         }
     }
 
     fn through(chain: &[&str], outbound: &str) -> Path {
         let chain = chain.iter().map(|&tag| Tag::from(tag)).collect();
-        Path { outbound: Some(Tag::from(outbound)), chain, attempts: Vec::new() }
+        Path { outbound: Some(Tag::from(outbound)), chain, ..Path::default() }
     }
 
     #[tokio::test]

@@ -110,6 +110,14 @@ impl Dialer {
         }))
     }
 
+    /// Whether a request through it says something: it carries connections to targets.
+    pub(crate) fn is_testable(&self) -> bool {
+        match self.0 {
+            Kind::Freedom { .. } | Kind::Proxy(_) => true,
+            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) => false,
+        }
+    }
+
     /// Whether the error is the outbound's own fault, and not possibly the target's.
     pub(crate) fn is_at_fault(&self, error: &DialError) -> bool {
         match self.0 {

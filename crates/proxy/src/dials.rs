@@ -14,8 +14,10 @@ use waypost_router::Decision;
 use crate::{
     AttemptEnd, AttemptRecord, DialError, Dialed,
     chain::Chain,
+    counts::Counts,
     health::Health,
     replay::{Evidence, Replays},
+    shared::Shared,
     snapshot::{Route, Snapshot, Why},
     walk::{Attempts, Ending, Patience},
 };
@@ -40,6 +42,7 @@ pub(crate) struct Dials<'d, 's> {
     pub(crate) route: &'d Route<'s>,
     pub(crate) health: &'d Health,
     pub(crate) begin: Instant,
+    counts: &'d Counts,
     seen: Mutex<Seen>,
 }
 
@@ -50,18 +53,20 @@ struct Seen {
     disputed: Vec<usize>,
     /// Attempts that made room. They count as overtaken when another member connects.
     given_up: Vec<usize>,
+    /// Dials under way.
+    n_running: usize,
 }
 
 impl<'d, 's> Dials<'d, 's> {
     pub(crate) fn new(
-        snapshot: &'d Snapshot,
         flow: &'d Flow,
         decision: &'d Decision<'d>,
         route: &'d Route<'s>,
-        health: &'d Health,
+        shared: Shared<'d>,
         begin: Instant,
     ) -> Self {
-        Self { snapshot, flow, decision, route, health, begin, seen: Mutex::default() }
+        let (snapshot, health, counts) = (&**shared.snapshot, shared.health(), &shared.core.counts);
+        Self { snapshot, flow, decision, route, health, begin, counts, seen: Mutex::default() }
     }
 
     /// How the members of the route are dialled.
@@ -80,6 +85,18 @@ impl<'d, 's> Dials<'d, 's> {
     /// Notes an attempt that succeeded by something that stood already, which tells nothing of the member.
     pub(crate) fn joined(&self, number: usize, took: Duration) {
         self.record(number, took, AttemptEnd::Connected);
+    }
+
+    /// Counts a dial; yields how many were under way.
+    fn begin_dial(&self) -> usize {
+        let mut seen = self.seen.lock();
+        seen.n_running += 1;
+        seen.n_running - 1
+    }
+
+    fn end_dial(&self) {
+        let mut seen = self.seen.lock();
+        seen.n_running = seen.n_running.saturating_sub(1);
     }
 
     fn report(&self, number: usize, outcome: Outcome) {
@@ -125,6 +142,9 @@ impl Attempts for Dials<'_, '_> {
     }
 
     async fn attempt(&self, number: usize) -> Result<Dialed, DialError> {
+        if self.begin_dial() > 0 {
+            self.counts.hedges.add_one();
+        }
         let deadline = Instant::now() + self.pace().attempt_timeout;
         let dialer = &self.route.attempt(number).outbound.dialer;
         let resolver = self.snapshot.resolver_at(self.route.attempt(number).outbound, self.flow);
@@ -146,6 +166,7 @@ impl Attempts for Dials<'_, '_> {
     }
 
     fn ended(&self, number: usize, ending: Ending<'_, DialError>, took: Duration) {
+        self.end_dial();
         let end = match ending {
             Ending::Reached => {
                 self.report(number, Outcome::Connected { took });
@@ -186,6 +207,10 @@ impl Replays for Dials<'_, '_> {
         let pace = self.pace();
         // A slow phase must not put the repetition off until nobody waits for it.
         pace.replay_delay.max(usual.saturating_mul(USUAL_FIRST_BYTES).min(pace.attempt_timeout))
+    }
+
+    fn replayed(&self) {
+        self.counts.replays.add_one();
     }
 
     fn found(&self, evidence: Evidence) {

@@ -71,6 +71,7 @@ pub(crate) async fn establish(
         let begin = Instant::now();
         let (rule, found) = match decided {
             Ok(decision) => {
+                shared.snapshot.hits().count(decision.rule);
                 let rule = shared.snapshot.rule_label(&decision);
                 (rule, route(shared, &decision, &mut flow).await.map(|route| (decision, route)))
             }
@@ -99,12 +100,12 @@ pub(crate) async fn establish(
         let path = Path {
             outbound: route.first.outbound.tag.clone(),
             chain: route.first.chain.clone(),
-            attempts: Vec::new(),
+            ..Path::default()
         };
         Box::pin(dns_outbound::serve(shared, client, &flow, (outbound, path), rule)).await;
         return None;
     }
-    let dials = Dials::new(shared.snapshot, &flow, &decision, &route, shared.health(), begin);
+    let dials = Dials::new(&flow, &decision, &route, shared, begin);
     if dials.route.group.is_some() {
         Box::pin(dial_group(shared, client, &dials, rule, terms)).await
     } else {
@@ -246,7 +247,8 @@ fn enter(
     number: usize,
 ) -> (ConnectionGuard, LiveGuard) {
     let flow = dials.flow;
-    let info = ConnectionInfo::new(flow, rule);
+    let rule_index = dials.decision.rule.map(waypost_router::Rule::index);
+    let info = ConnectionInfo { rule_index, ..ConnectionInfo::new(flow, rule) };
     let guard = shared.core.connections.insert(info, path(dials, number));
     (guard, shared.health().carry(dials.route.attempt(number).member))
 }
@@ -313,8 +315,14 @@ pub(crate) fn path(dials: &Dials<'_, '_>, number: usize) -> Arc<Path> {
     if dials.route.group.is_none() {
         return attempt.outbound.path.clone();
     }
-    let (outbound, chain) = (attempt.outbound.tag.clone(), attempt.chain.clone());
-    Arc::new(Path { outbound, chain, attempts: dials.records() })
+    let key = dials.route.group.as_ref().and_then(|group| Some(group.key.as_ref()?.text.clone()));
+    Arc::new(Path {
+        outbound: attempt.outbound.tag.clone(),
+        chain: attempt.chain.clone(),
+        attempts: dials.records(),
+        why: Some(attempt.why),
+        key,
+    })
 }
 
 /// What the log says of a connection besides what the table knows.

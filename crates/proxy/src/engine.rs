@@ -1,46 +1,57 @@
-//! The running proxy: listeners, their accept loops, and how it stops.
+//! The running proxy: how it starts, and how it stops.
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::time::timeout;
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info};
+use tracing::info;
 use waypost_balance::SelectError;
 use waypost_config::model::Config;
 use waypost_net::Tag;
 
 use crate::{
-    BindError, BoundAddress, BoundListener, ConnectionLimit, Connections, Ends, Listener, Stream, Workers,
-    bind,
+    BindError, BoundAddress, ConnectionLimit, Connections, Workers,
+    acceptor::Acceptor,
+    build::{Fingerprint, Ready},
     cache::Cache,
-    health::Health,
-    inbound::Inbound,
+    companion::Companion,
+    control::Control,
+    counts::Counts,
+    entrances::{Begun, Entrances},
+    health::{Health, Surroundings},
+    installed::{Held, Installed},
     mode::UnknownMode,
     rejections::Rejections,
-    reports::{GroupReport, group_reports},
-    rule_sets::{self, CriticalSetError, Reports, RuleSetReport},
-    serve::{Lasting, serve},
-    setup,
-    shared::{Core, Shared},
+    reports::GroupReport,
+    rule_sets::{self, CriticalSetError, RuleSetReport},
+    shared::Core,
     snapshot::Snapshot,
-    udp::{DroppedDatagrams, Udp, UdpListeners},
+    udp::{DroppedDatagrams, Udp},
 };
 
 /// A running proxy. Dropping it leaves it running; see [`Proxy::stop`].
 #[derive(Debug)]
 pub struct Proxy {
-    core: Arc<Core>,
+    running: Arc<Running>,
+    /// Where the inbounds listened at the start.
     addresses: Vec<ListenAddress>,
-    workers: Arc<Workers>,
-    tasks: TaskTracker,
-    stop_accepting: CancellationToken,
 }
 
-/// The sockets of all inbounds, of which none accepts yet.
-struct Bound {
-    listeners: Vec<(Arc<Inbound>, Vec<BoundListener>)>,
-    udp: UdpListeners,
+/// What a running proxy is, for whoever holds it and whoever controls it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) core: Arc<Core>,
+    pub(crate) workers: Arc<Workers>,
+    /// Where the process was started: what serves the whole proxy runs there.
+    pub(crate) runtime: Handle,
+    pub(crate) tasks: TaskTracker,
+    /// Where clients come in. Whoever changes the configuration holds it from begin to end.
+    pub(crate) entrances: tokio::sync::Mutex<Entrances>,
+    pub(crate) addresses: Mutex<Vec<ListenAddress>>,
+    /// What else follows the configuration.
+    pub(crate) companions: Mutex<Vec<Arc<dyn Companion>>>,
 }
 
 /// Where an inbound listens.
@@ -88,9 +99,8 @@ impl Proxy {
     ///
     /// If one inbound cannot listen; none does then.
     pub fn start_on(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
-        let (proxy, bound) = Self::prepare(workers, config, snapshot)?;
-        proxy.listen(bound)?;
-        Ok(proxy)
+        let (running, held) = Running::new(workers, (config, None), snapshot)?;
+        Self::listen(running, &held)
     }
 
     /// Like [`start_on`](Self::start_on), but rule sets in files are read again when they change, and
@@ -100,105 +110,40 @@ impl Proxy {
     ///
     /// If one inbound cannot listen, or a critical rule set is missing and cannot be fetched; nothing
     /// listens then.
-    pub async fn launch(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
-        let (proxy, bound) = Self::prepare(workers, config, snapshot)?;
-        let started = match rule_sets::start(&proxy.core, &proxy.stop_accepting) {
+    pub async fn launch(workers: Workers, ready: Ready) -> Result<Self, StartError> {
+        let Ready { config, snapshot, fingerprint } = ready;
+        let (running, held) = Running::new(workers, (&config, fingerprint), snapshot)?;
+        let started = match rule_sets::start(&held) {
             Ok(critical) => critical.wait().await.map_err(StartError::from),
             Err(error) => Err(error.into()),
         };
         if let Err(error) = started {
-            proxy.stop_accepting.cancel();
+            running.core.stopping.cancel();
             return Err(error);
         }
-        proxy.listen(bound)?;
-        Ok(proxy)
+        Self::listen(running, &held)
     }
 
-    /// Makes everything but what accepts.
-    fn prepare(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<(Self, Bound), StartError> {
-        let mut bound = Vec::new();
-        let mut udp_listeners = UdpListeners::default();
-        for (index, inbound) in config.inbounds.iter().enumerate() {
-            let udp = udp_listeners.bind(inbound)?;
-            let shared = Inbound { udp, ..Inbound::try_new(inbound, snapshot.sniffing(index))? };
-            let shared = Arc::new(shared);
-            bound.extend(
-                bind(inbound, workers.len())?.into_iter().map(|listeners| (shared.clone(), listeners)),
-            );
-        }
-        let (snapshot, connections) = (Arc::new(snapshot), Connections::new(config.stats));
-        let stop_accepting = CancellationToken::new();
-        let rule_sets = snapshot.recipe().map(|recipe| Reports::new(recipe.sets(), &recipe.found()));
-        let rule_sets = rule_sets.unwrap_or_default();
-        let cache = Cache::open(config.experimental.cache_file.as_ref());
-        if let (Some(modes), Some(kept)) = (snapshot.modes(), cache.mode())
-            && let Err(error) = modes.set(&kept)
-        {
-            info!(%error, "the mode that was kept does not exist any more");
-        }
-        let health = Health::start(snapshot.clone(), connections.clone(), &cache, stop_accepting.clone())?;
-        let address = |(inbound, listeners): &(Arc<Inbound>, Vec<BoundListener>)| {
-            let address = listeners.first()?.address().clone();
-            Some(ListenAddress { inbound: inbound.tag.clone(), address })
-        };
-        let proxy = Self {
-            core: Arc::new(Core {
-                snapshot: ArcSwap::from(snapshot),
-                health,
-                connections,
-                limit: ConnectionLimit::from_system(),
-                udp: Udp::default(),
-                cache,
-                rejections: Rejections::default(),
-                rule_sets,
-                stopping: stop_accepting.clone(),
-            }),
-            addresses: bound.iter().filter_map(address).chain(udp_listeners.addresses()).collect(),
-            workers: Arc::new(workers),
-            tasks: TaskTracker::new(),
-            stop_accepting,
-        };
-        proxy.core.snapshot.load().queries().attach(&proxy.core);
-        Ok((proxy, Bound { listeners: bound, udp: udp_listeners }))
+    fn listen(running: Running, held: &Held) -> Result<Self, StartError> {
+        let snapshot = running.core.snapshot.load_full();
+        let mut entrances = Entrances::default();
+        let planned = entrances.plan(&held.installed.config, &snapshot, None, &running.workers);
+        let plan = planned.inspect_err(|_| running.core.stopping.cancel())?;
+        let addresses = plan.addresses.clone();
+        let begun = entrances.put(plan, &running.core.stopping);
+        running.begin(begun);
+        *running.addresses.lock() = addresses.clone();
+        let running = Running { entrances: tokio::sync::Mutex::new(entrances), ..running };
+        Ok(Self { running: Arc::new(running), addresses })
     }
 
-    fn listen(&self, bound: Bound) -> Result<(), StartError> {
-        bound.udp.run(&self.core, &self.tasks);
-        for (inbound, listeners) in bound.listeners {
-            for (index, listener) in listeners.into_iter().enumerate() {
-                if let Err(error) = self.accept_on(index, inbound.clone(), listener) {
-                    // Those that accept already must not outlive a start that failed.
-                    self.stop_accepting.cancel();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
+    /// A handle for whoever controls it.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control(self.running.clone())
     }
 
-    fn accept_on(
-        &self,
-        index: usize,
-        inbound: Arc<Inbound>,
-        listener: BoundListener,
-    ) -> Result<(), StartError> {
-        let Some(runtime) = self.workers.runtime(index) else { return Ok(()) };
-        let address = listener.address().clone();
-        let _entered = runtime.enter();
-        let listener = listener.listen().map_err(|source| BindError::Socket { address, source })?;
-        let acceptor = Acceptor {
-            core: self.core.clone(),
-            inbound,
-            listener,
-            workers: self.workers.clone(),
-            index,
-            tasks: self.tasks.clone(),
-        };
-        self.tasks.spawn_on(acceptor.run(self.stop_accepting.clone()), runtime);
-        Ok(())
-    }
-
-    /// Where the inbounds listen, in the order of the file.
+    /// Where the inbounds listened at the start, in the order of the file.
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
         &self.addresses
@@ -206,161 +151,148 @@ impl Proxy {
 
     /// What connections are decided with at this moment.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.core.snapshot.load_full()
+        self.running.core.snapshot.load_full()
     }
 
     /// How many connections each worker has.
     #[must_use]
     pub fn worker_loads(&self) -> Vec<usize> {
-        self.workers.loads()
+        self.running.workers.loads()
     }
 
     /// The live connections.
     #[must_use]
     pub fn connections(&self) -> &Connections {
-        &self.core.connections
+        &self.running.core.connections
     }
 
     /// How many datagrams of clients were dropped, and why.
     #[must_use]
     pub fn dropped_datagrams(&self) -> DroppedDatagrams {
-        self.core.udp.drops.totals()
+        self.running.core.udp.drops.totals()
     }
 
     /// What the groups come to at this moment, in the order of the file.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupReport> {
-        group_reports(self.core.snapshot.load().pools(), &self.core.health)
+        self.control().groups()
     }
 
     /// What is known of the rule sets at this moment, in the order of the file.
     #[must_use]
     pub fn rule_sets(&self) -> Vec<RuleSetReport> {
-        self.core.rule_sets.all()
+        self.control().rule_sets()
     }
 
     /// What is kept for the next start.
     #[must_use]
-    pub fn cache(&self) -> &Cache {
-        &self.core.cache
+    pub fn cache(&self) -> Cache {
+        self.running.core.cache()
     }
 
-    /// Has a selector use another of its members. When this returns, new connections go there, and the
-    /// choice is kept if the configuration has a cache file.
+    /// As [`Control::select`].
     ///
     /// # Errors
     ///
-    /// If there is no such selector, or it has no such member.
+    /// As there.
     pub async fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
-        let snapshot = self.snapshot();
-        let mut groups = snapshot.pools().iter().filter(|(_, _, settings)| !settings.is_balancer);
-        let found = groups.find(|(_, known, _)| known.tag().as_str() == group);
-        let (id, group, _) = found.ok_or(SelectError::UnknownGroup)?;
-        let member = Tag::from(member);
-        self.core.health.select(id, member.clone()).await?;
-        self.core.cache.keep_selected(group.tag(), &member).await;
-        Ok(())
+        self.control().select(group, member).await
     }
 
-    /// The mode that `clash_mode` conditions see, and all that there are; `None` if the file has no modes.
+    /// As [`Control::mode`].
     #[must_use]
     pub fn mode(&self) -> Option<(Arc<str>, Vec<Arc<str>>)> {
-        let snapshot = self.snapshot();
-        snapshot.modes().map(|modes| (modes.current(), modes.names().to_vec()))
+        self.control().mode()
     }
 
-    /// Changes the mode for connections that come, and keeps it for the next start.
+    /// As [`Control::set_mode`].
     ///
     /// # Errors
     ///
-    /// If there is no such mode.
+    /// As there.
     pub async fn set_mode(&self, mode: &str) -> Result<(), UnknownMode> {
-        let snapshot = self.snapshot();
-        let Some(modes) = snapshot.modes() else {
-            return Err(UnknownMode { mode: mode.into(), names: Vec::new() });
-        };
-        let mode = modes.set(mode)?;
-        self.core.cache.keep_mode(&mode).await;
-        Ok(())
+        self.control().set_mode(mode).await
     }
 
     /// Stops listening, lets connections finish for up to `grace`, then closes what is left.
     pub async fn stop(self, grace: Duration) {
-        self.stop_accepting.cancel();
-        self.tasks.close();
-        if timeout(grace, self.tasks.wait()).await.is_err() {
-            self.core.connections.close_all();
+        let Running { core, tasks, .. } = &*self.running;
+        core.stopping.cancel();
+        tasks.close();
+        if timeout(grace, tasks.wait()).await.is_err() {
+            core.connections.close_all();
             // A closed relay ends at once; a handshake or dial under way is dropped with the runtime.
-            let _left = timeout(Duration::from_secs(1), self.tasks.wait()).await;
+            let _left = timeout(Duration::from_secs(1), tasks.wait()).await;
         }
     }
 }
 
-/// What takes the clients of one listening socket.
-struct Acceptor {
-    core: Arc<Core>,
-    inbound: Arc<Inbound>,
-    listener: Listener,
-    workers: Arc<Workers>,
-    /// The worker that this runs on.
-    index: usize,
-    tasks: TaskTracker,
-}
-
-impl Acceptor {
-    async fn run(self, stop: CancellationToken) {
-        loop {
-            let next = async {
-                let permits = (self.core.limit.acquire().await, self.inbound.limits.acquire().await);
-                (permits, self.listener.accept().await)
-            };
-            let (permits, (stream, ends)) = tokio::select! {
-                () = stop.cancelled() => return,
-                next = next => next,
-            };
-            let source = ends.source.map(|source| source.ip());
-            let Some(admitted) = self.inbound.limits.admit(source) else {
-                debug!(inbound = self.inbound.tag.as_deref(), ?source, "too many connections of one address");
-                stream.reset_on_close();
-                continue;
-            };
-            self.spawn(stream, ends, (permits, admitted));
+impl Running {
+    /// Makes everything but what accepts.
+    fn new(
+        workers: Workers,
+        (config, fingerprint): (&Config, Option<Fingerprint>),
+        snapshot: Snapshot,
+    ) -> Result<(Self, Held), StartError> {
+        let (snapshot, connections) = (Arc::new(snapshot), Connections::new(config.stats));
+        let stopping = CancellationToken::new();
+        let cache = Cache::open(config.experimental.cache_file.as_ref());
+        if let (Some(modes), Some(kept)) = (snapshot.modes(), cache.mode())
+            && let Err(error) = modes.set(&kept)
+        {
+            info!(%error, "the mode that was kept does not exist any more");
         }
-    }
-
-    fn spawn(&self, stream: Stream, ends: Ends, permits: impl Send + 'static) {
-        let (core, inbound) = (self.core.clone(), self.inbound.clone());
-        let placed = self.workers.place(self.index);
-        let served = move |stream: Stream| {
-            // Outside of the task, which would hold all that this takes to its end.
-            setup::run(async move {
-                let snapshot = core.snapshot.load_full();
-                serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
-            })
+        let stop = stopping.clone();
+        let surroundings = Surroundings { connections: connections.clone(), cache: &cache, stop };
+        Health::start(&snapshot, surroundings, None)?;
+        let config = Arc::new(config.clone());
+        let stop = stopping.child_token();
+        let installed = Arc::new(Installed::pending(config, snapshot.clone(), (1, fingerprint), stop));
+        let core = Arc::new(Core {
+            snapshot: ArcSwap::from(snapshot.clone()),
+            installed: ArcSwap::from(installed.clone()),
+            connections,
+            limit: ConnectionLimit::from_system(),
+            udp: Udp::default(),
+            cache: ArcSwap::from_pointee(cache),
+            rejections: Rejections::default(),
+            counts: Counts::default(),
+            stopping,
+        });
+        installed.take_over(&core);
+        snapshot.queries().attach(&core);
+        let held = Held { core: core.clone(), installed };
+        let running = Self {
+            core,
+            workers: Arc::new(workers),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+            entrances: tokio::sync::Mutex::default(),
+            addresses: Mutex::default(),
+            companions: Mutex::default(),
         };
-        if placed.index() == self.index {
-            self.tasks.spawn(last(served(stream), (permits, placed)));
-            return;
-        }
-        let (Some(runtime), Ok(detached)) = (self.workers.runtime(placed.index()), stream.detach()) else {
-            return;
-        };
-        self.tasks.spawn_on(
-            async move {
-                // A descriptor that the other runtime has no room for is closed.
-                if let Ok(stream) = detached.attach() {
-                    last(served(stream), (permits, placed)).await;
-                }
-            },
-            runtime,
-        );
+        Ok((running, held))
     }
-}
 
-/// Carries what came of a client to its end, and holds its place as long.
-async fn last(setup: impl Future<Output = Option<Lasting>>, place: impl Send) {
-    if let Some(lasting) = setup.await {
-        lasting.carry().await;
+    /// Accepts at places that are new.
+    pub(crate) fn begin(&self, begun: Begun) {
+        for (index, listener, inbound, stop) in begun.streams {
+            let Some(runtime) = self.workers.runtime(index) else { continue };
+            let acceptor = Acceptor {
+                core: self.core.clone(),
+                inbound,
+                listener,
+                workers: self.workers.clone(),
+                index,
+                tasks: self.tasks.clone(),
+            };
+            self.tasks.spawn_on(acceptor.run(stop), runtime);
+        }
+        for (hub, stop) in begun.hubs {
+            self.tasks.spawn_on(hub.run(self.core.clone(), stop), &self.runtime);
+        }
+        for (door, stop) in begun.doors {
+            self.tasks.spawn_on(door.run(self.core.clone(), stop), &self.runtime);
+        }
     }
-    drop(place);
 }

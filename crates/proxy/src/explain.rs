@@ -1,14 +1,18 @@
 //! What would become of a connection, and why.
 
-use std::{cell::RefCell, fmt, net::IpAddr};
+use std::{cell::RefCell, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use rand::Rng;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::spawn_blocking,
+    time::timeout,
+};
 use waypost_balance::{HashedKey, KeyState, Role, Strategy, Tier};
 use waypost_config::model::Config;
 use waypost_dns::Family;
-use waypost_health::Status;
+use waypost_health::{MemberId, Status};
 use waypost_net::{DomainName, Flow, Tag};
 use waypost_router::{
     Action, Answer, ConditionTrace, Effect, Explanation, Pass, Question, RuleTrace, Verdict,
@@ -18,10 +22,15 @@ use crate::{
     Proxy, StartError,
     chain::Chain,
     dispatch::{change, enter_addresses, lookup_family},
+    mode::Modes,
     pools::View,
     snapshot::rule_label,
     snapshot::{NoRoute, Route, Snapshot, WayOut, Why},
+    system::monotonic,
 };
+
+/// As long as a connection waits for the addresses of a name.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A decision with everything that led to it: the router's own record, and what became of it.
 #[derive(Debug)]
@@ -124,6 +133,49 @@ pub fn explain_with_lookups(
 pub fn explain(
     snapshot: &Snapshot,
     flow: &Flow,
+    resolve: impl FnMut(&DomainName) -> Result<Vec<IpAddr>, String>,
+    rng: &mut impl Rng,
+) -> Explained {
+    let view = snapshot.pools().first_view(monotonic());
+    explain_by(snapshot, flow, (&view, &|_| 0), resolve, rng)
+}
+
+/// Decides about `flow` as about a connection that comes in now, by all that is known of members. Names
+/// are looked up for real.
+pub(crate) async fn explain_running(snapshot: Arc<Snapshot>, flow: Flow) -> Explained {
+    let handle = Handle::current();
+    let explained = spawn_blocking({
+        let (snapshot, flow) = (snapshot.clone(), flow.clone());
+        move || {
+            let mode = snapshot.modes().map(Modes::current);
+            let flow = Flow { mode, ..flow };
+            let resolve = |name: &DomainName| {
+                let lookup = timeout(LOOKUP_LIMIT, snapshot.resolver().resolve(name, snapshot.family()));
+                match handle.block_on(lookup) {
+                    Ok(found) => found.map_err(|error| Chain(&error).to_string()),
+                    Err(_elapsed) => Err(format!("no answer within {LOOKUP_LIMIT:?}")),
+                }
+            };
+            let (health, view) = (snapshot.health(), snapshot.health().view());
+            let load = |member| health.live(member);
+            explain_by(&snapshot, &flow, (&view, &load), resolve, &mut thread_rng())
+        }
+    });
+    match explained.await {
+        Ok(explained) => explained,
+        // The runtime is going down; without look-ups the answer is there at once.
+        Err(_stopping) => {
+            let none = |_: &DomainName| Err("the program is stopping".to_owned());
+            explain(&snapshot, &flow, none, &mut thread_rng())
+        }
+    }
+}
+
+/// Decides by what is known of members: their states, and how many connections they have.
+fn explain_by(
+    snapshot: &Snapshot,
+    flow: &Flow,
+    (view, load): (&View, &dyn Fn(MemberId) -> usize),
     mut resolve: impl FnMut(&DomainName) -> Result<Vec<IpAddr>, String>,
     rng: &mut impl Rng,
 ) -> Explained {
@@ -155,10 +207,9 @@ pub fn explain(
         change(options, &mut flow);
     }
     flow.rule_set = snapshot.router().rule_set(&decision, &flow).map(Into::into);
-    let view = snapshot.pools().first_view(tokio::time::Instant::now().into_std());
     let way = unresolved.map_or_else(|| snapshot.way_out(&decision), Err);
-    let routed = way.clone().and_then(|way| snapshot.route_in(&view, way, &flow, &|_| 0, rng));
-    let group = way.ok().and_then(|way| group_choice(snapshot, way.0, &flow, &view, routed.as_ref().ok()));
+    let routed = way.clone().and_then(|way| snapshot.route_in(view, way, &flow, load, rng));
+    let group = way.ok().and_then(|way| group_choice(snapshot, way.0, &flow, view, routed.as_ref().ok()));
     let outbounds = routed.map(|route| {
         let attempts = std::iter::once(route.first).chain(route.others);
         let planned = attempts.map(|attempt| PlannedOutbound {
@@ -412,4 +463,9 @@ impl fmt::Display for Lookup {
             Err(error) => write!(f, "? {} was not found: {error}", self.name),
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
+fn thread_rng() -> impl Rng {
+    rand::rng()
 }

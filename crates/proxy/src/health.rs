@@ -1,32 +1,40 @@
-//! The task that owns the health of all members, and what connections see of it.
+//! What connections see of the health of members, and how they report. One task owns what is known.
 
 mod choices;
+mod figures;
+mod news;
+mod watch;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
-use waypost_balance::{GroupId, GroupStates, SelectError, Tier};
-use waypost_health::{CheckId, Event, MemberId, Monitor, Outcome, PoolId, Round, RoundStep};
+use waypost_balance::{GroupId, GroupStates, SelectError};
+use waypost_health::{CheckId, Correspondence, MemberId, Monitor, Outcome, PoolId};
 use waypost_net::Tag;
 
+pub use self::figures::{DELAY_BOUNDS, DelayClasses, DelaySample, GroupChange};
+pub(crate) use self::figures::{GroupFigures, MemberFigures};
+use self::watch::Watch;
 use crate::{
-    Connections, Dialer,
+    Connections,
     cache::Cache,
-    pools::View,
-    probe::{default_tls, probe},
+    pools::{Pools, View},
+    probe::default_tls,
     snapshot::Snapshot,
+    system::monotonic,
     totals::MemberTotals,
 };
 
@@ -43,24 +51,15 @@ pub(crate) struct Health(Arc<Shared>);
 struct Shared {
     view: ArcSwap<View>,
     /// By the number of the outbound.
-    members: Box<[MemberFigures]>,
+    members: Box<[Arc<MemberFigures>]>,
+    /// By the number of the group.
+    groups: Box<[Arc<GroupFigures>]>,
     /// When a pool last said that it is in use, in milliseconds since the start.
     touched: Box<[AtomicU64]>,
     start: Instant,
     reports: mpsc::Sender<Report>,
-}
-
-/// What is read without waiting for a new view.
-#[derive(Debug, Default)]
-struct MemberFigures {
-    live: AtomicUsize,
-    carried: AtomicU64,
-    failed: AtomicU64,
-    overtaken: AtomicU64,
-    silent: AtomicU64,
-    /// In microseconds; 0 is not known.
-    usual_dial: AtomicU64,
-    usual_first_byte: AtomicU64,
+    /// Until somebody watches.
+    waiting: Mutex<Option<mpsc::Receiver<Report>>>,
 }
 
 #[derive(Debug)]
@@ -71,53 +70,132 @@ enum Report {
     /// It failed, and so did the connection of this machine.
     ProbeDiscarded(CheckId),
     Ask(PoolId, oneshot::Sender<()>),
-    Select(GroupId, Tag, oneshot::Sender<Result<(), SelectError>>),
+    Select(GroupId, Option<Tag>, oneshot::Sender<Result<(), SelectError>>),
+    /// Somebody wants to know what is known.
+    Tell(oneshot::Sender<Knowledge>),
+    /// Another task watches from now on.
+    Retire,
+}
+
+/// What a task that watches knows.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    monitor: Monitor,
+    states: GroupStates,
+}
+
+/// What a task begins with that goes on with what another one knows.
+#[derive(Debug)]
+pub(crate) struct Legacy {
+    /// What connections were decided with.
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) knowledge: Option<Knowledge>,
+}
+
+/// What a task that watches works with besides the members.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) connections: Connections,
+    pub(crate) cache: &'a Cache,
+    pub(crate) stop: CancellationToken,
 }
 
 /// Counts a live connection of a member until it is dropped.
 #[derive(Debug)]
-pub(crate) struct LiveGuard {
-    health: Health,
-    member: MemberId,
-}
+pub(crate) struct LiveGuard(Option<Arc<MemberFigures>>);
 
 impl Health {
-    /// Starts watching the members of `snapshot`, until `stop` is cancelled.
+    /// What is known while nobody watches.
+    pub(crate) fn unwatched(pools: &Pools) -> Self {
+        let members = (0..pools.n_outbounds()).map(|_| Arc::default()).collect();
+        let groups = pools.iter().map(|_| Arc::default()).collect();
+        Self::new(pools.first_view(monotonic()), (members, groups), pools.n_pools())
+    }
+
+    fn new(
+        view: View,
+        (members, groups): (Box<[Arc<MemberFigures>]>, Box<[Arc<GroupFigures>]>),
+        n_pools: usize,
+    ) -> Self {
+        let (reports, waiting) = mpsc::channel(MAX_WAITING);
+        Self(Arc::new(Shared {
+            view: ArcSwap::from_pointee(view),
+            members,
+            groups,
+            touched: (0..n_pools).map(|_| AtomicU64::new(0)).collect(),
+            start: Instant::now(),
+            reports,
+            waiting: Mutex::new(Some(waiting)),
+        }))
+    }
+
+    /// Starts watching the members of `snapshot`, until it is stopped. With a `legacy`, whoever is the
+    /// same goes on where it was.
     ///
     /// # Errors
     ///
     /// If TLS for probes cannot be set up.
     pub(crate) fn start(
-        snapshot: Arc<Snapshot>,
-        connections: Connections,
-        cache: &Cache,
-        stop: CancellationToken,
-    ) -> Result<Self, rustls::Error> {
+        snapshot: &Arc<Snapshot>,
+        surroundings: Surroundings<'_>,
+        legacy: Option<&Legacy>,
+    ) -> Result<(), rustls::Error> {
         let pools = snapshot.pools();
-        let (reports, waiting) = mpsc::channel(MAX_WAITING);
-        let states = choices::kept_states(pools, cache);
-        let health = Self(Arc::new(Shared {
-            view: ArcSwap::from_pointee(pools.view(&pools.monitor(), &mut states.clone(), now())),
-            members: (0..pools.n_outbounds()).map(|_| MemberFigures::default()).collect(),
-            touched: (0..pools.n_pools()).map(|_| AtomicU64::new(0)).collect(),
-            start: Instant::now(),
-            reports,
-        }));
-        if pools.n_pools() > 0 {
-            let monitor = pools.monitor();
-            let watch = Watch {
-                health: health.clone(),
-                tls: default_tls()?,
-                snapshot,
-                connections,
-                monitor,
-                states,
-                rounds: Vec::new(),
-                stop,
-            };
+        let tls = default_tls()?;
+        let (mut monitor, mut states) = (pools.monitor(), choices::kept_states(pools, surroundings.cache));
+        let now = monotonic();
+        watch::plan(&mut monitor, now);
+        let mut figures: (Box<[Arc<MemberFigures>]>, Box<[Arc<GroupFigures>]>) = (
+            (0..pools.n_outbounds()).map(|_| Arc::default()).collect(),
+            pools.iter().map(|_| Arc::default()).collect(),
+        );
+        if let Some(Legacy { snapshot: before, knowledge }) = legacy {
+            let same = correspondence(snapshot, before);
+            if let Some(knowledge) = knowledge {
+                monitor.inherit(&knowledge.monitor, &same, now);
+                pools.groups.inherit(&mut states, &before.pools().groups, &knowledge.states);
+            }
+            let old = &before.health().0;
+            for (new_id, old_id) in &same.members {
+                if let (Some(new), Some(known)) =
+                    (figures.0.get_mut(new_id.index()), old.members.get(old_id.index()))
+                {
+                    *new = known.clone();
+                }
+            }
+            let old_groups: HashMap<&Tag, &Arc<GroupFigures>> =
+                before.pools().iter().map(|(_, group, _)| group.tag()).zip(&old.groups).collect();
+            for ((_, group, _), new) in pools.iter().zip(&mut figures.1) {
+                if let Some(known) = old_groups.get(group.tag()) {
+                    *new = (*known).clone();
+                }
+            }
+        }
+        let view = pools.view(&monitor, &mut states.clone(), now);
+        let health = Self::new(view, figures, pools.n_pools());
+        snapshot.set_health(health);
+        let health = snapshot.health().clone();
+        let waiting = health.0.waiting.lock().take();
+        if let Some(waiting) = waiting.filter(|_| pools.n_pools() > 0) {
+            let Surroundings { connections, stop, .. } = surroundings;
+            let snapshot = snapshot.clone();
+            let watch = Watch::new(health, tls, snapshot, connections, (monitor, states), stop);
             tokio::spawn(watch.run(waiting));
         }
-        Ok(health)
+        Ok(())
+    }
+
+    /// What is known; `None` if nobody watches, as there is nothing to watch.
+    pub(crate) async fn ask_knowledge(&self) -> Option<Knowledge> {
+        let (answer, answered) = oneshot::channel();
+        self.0.reports.send(Report::Tell(answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Ends the watch, but for connections that are on their way.
+    pub(crate) async fn retire(&self) {
+        // Nobody watches where there is nothing to watch.
+        let _nobody = self.0.reports.send(Report::Retire).await;
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -131,6 +209,12 @@ impl Health {
         }
         // A full channel means thousands of reports under way; this one is not missed.
         let _full = self.0.reports.try_send(Report::Outcome(member, outcome));
+    }
+
+    /// Reports how a probe went that somebody asked for.
+    pub(crate) async fn report_probe(&self, check: CheckId, delay: Option<Duration>) {
+        // Nobody to tell: the proxy is stopping.
+        let _stopping = self.0.reports.send(Report::ProbeEnded(check, delay)).await;
     }
 
     /// Says that a connection uses a pool.
@@ -167,21 +251,31 @@ impl Health {
 
     /// How many connections a member carries.
     pub(crate) fn live(&self, member: MemberId) -> usize {
-        self.0.members.get(member.index()).map_or(0, |figures| figures.live.load(Ordering::Relaxed))
+        self.member(member).map_or(0, |figures| figures.live())
     }
 
     /// What a member has done since the start.
     pub(crate) fn totals(&self, member: MemberId) -> MemberTotals {
-        self.0.members.get(member.index()).map(MemberFigures::totals).unwrap_or_default()
+        self.member(member).map(|figures| figures.totals()).unwrap_or_default()
+    }
+
+    /// What is counted of a member.
+    pub(crate) fn member(&self, member: MemberId) -> Option<&Arc<MemberFigures>> {
+        self.0.members.get(member.index())
+    }
+
+    /// What is counted of a group.
+    pub(crate) fn group(&self, group: GroupId) -> Option<&Arc<GroupFigures>> {
+        self.0.groups.get(group.index())
     }
 
     /// Counts a connection.
     pub(crate) fn carry(&self, member: MemberId) -> LiveGuard {
-        if let Some(figures) = self.0.members.get(member.index()) {
-            figures.live.fetch_add(1, Ordering::Relaxed);
-            figures.carried.fetch_add(1, Ordering::Relaxed);
+        let figures = self.0.members.get(member.index()).cloned();
+        if let Some(figures) = &figures {
+            figures.begin();
         }
-        LiveGuard { health: self.clone(), member }
+        LiveGuard(figures)
     }
 
     fn figure(&self, member: MemberId, of: fn(&MemberFigures) -> &AtomicU64) -> Option<Duration> {
@@ -190,259 +284,44 @@ impl Health {
     }
 }
 
-impl MemberFigures {
-    fn count(&self, outcome: Outcome) {
-        let counter = match outcome {
-            // Counted when it is carried.
-            Outcome::Connected { .. } | Outcome::FirstByte { .. } => return,
-            Outcome::Failed => &self.failed,
-            Outcome::Overtaken => &self.overtaken,
-            Outcome::Silent => &self.silent,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn totals(&self) -> MemberTotals {
-        MemberTotals {
-            carried: self.carried.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            overtaken: self.overtaken.load(Ordering::Relaxed),
-            silent: self.silent.load(Ordering::Relaxed),
-        }
+impl LiveGuard {
+    /// Whether there is no verdict against the member.
+    pub(crate) fn stands(&self) -> bool {
+        self.0.as_ref().is_none_or(|figures| figures.stands())
     }
 }
 
 impl Drop for LiveGuard {
     fn drop(&mut self) {
-        if let Some(figures) = self.health.0.members.get(self.member.index()) {
-            figures.live.fetch_sub(1, Ordering::Relaxed);
+        if let Some(figures) = &self.0 {
+            figures.end();
         }
     }
 }
 
-/// The task: all that changes is here, and in nobody else's hands.
-struct Watch {
-    health: Health,
-    tls: Arc<rustls::ClientConfig>,
-    snapshot: Arc<Snapshot>,
-    connections: Connections,
-    monitor: Monitor,
-    states: GroupStates,
-    /// For pools that nobody stands in.
-    rounds: Vec<(PoolId, Round<oneshot::Sender<()>>)>,
-    stop: CancellationToken,
-}
-
-impl Watch {
-    async fn run(mut self, mut reports: mpsc::Receiver<Report>) {
-        self.monitor.start(now(), &mut thread_rng());
-        loop {
-            for check in self.monitor.due(now()) {
-                self.spawn_probe(check);
-            }
-            let changes = self.states.next_change();
-            let wake = self.monitor.next_wake(now()).into_iter().chain(changes).min();
-            let is_new = tokio::select! {
-                () = self.stop.cancelled() => return,
-                report = reports.recv() => match report {
-                    None => return,
-                    Some(report) => {
-                        let mut is_new = self.take(report);
-                        // Reports come in bursts, and one view does for all of a burst.
-                        for _ in 0..MAX_WAITING {
-                            let Ok(report) = reports.try_recv() else { break };
-                            is_new |= self.take(report);
-                        }
-                        is_new
-                    }
-                },
-                () = sleep(wake) => true,
-            };
-            if is_new {
-                self.publish();
-            }
-        }
+/// Who is who in two snapshots. Outbounds are the same if they are the same in all but their name; of
+/// several like that the first is the first.
+fn correspondence(new: &Snapshot, old: &Snapshot) -> Correspondence {
+    let mut known: HashMap<&[u8], Vec<MemberId>> = HashMap::new();
+    for (index, outbound) in old.outbounds().iter().enumerate().rev() {
+        let same = known.entry(&outbound.identity).or_default();
+        same.extend(old.pools().member(index));
     }
-
-    fn take(&mut self, report: Report) -> bool {
-        match report {
-            Report::Outcome(member, outcome) => {
-                let is_new = self.monitor.outcome(member, outcome, now());
-                self.note_usual(member);
-                is_new
-            }
-            Report::Used(pool) => {
-                let was_idle = self.monitor.is_idle(pool, now());
-                self.monitor.touch(pool, now());
-                was_idle
-            }
-            Report::ProbeEnded(check, delay) => {
-                self.monitor.probe_ended(check, delay, now(), &mut thread_rng());
-                self.publish();
-                self.answer(check, delay.is_some());
-                false
-            }
-            Report::ProbeDiscarded(check) => {
-                self.monitor.probe_discarded(check, now(), &mut thread_rng());
-                self.answer(check, false);
-                false
-            }
-            Report::Ask(pool, answer) => {
-                self.ask(pool, answer);
-                false
-            }
-            Report::Select(group, member, answer) => {
-                // Who asked may be gone, the choice holds.
-                let _gone = answer.send(self.select(group, &member));
-                false
-            }
-        }
-    }
-
-    fn note_usual(&self, member: MemberId) {
-        let Some(figures) = self.health.0.members.get(member.index()) else { return };
-        let micros = |usual: Option<waypost_health::Estimate>| {
-            usual.map_or(0, |usual| u64::try_from(usual.mean().as_micros()).unwrap_or(u64::MAX).max(1))
-        };
-        figures.usual_dial.store(micros(self.monitor.usual_dial(member)), Ordering::Relaxed);
-        figures.usual_first_byte.store(micros(self.monitor.usual_first_byte(member)), Ordering::Relaxed);
-    }
-
-    fn spawn_probe(&self, check: CheckId) {
-        let (snapshot, tls, stop) = (self.snapshot.clone(), self.tls.clone(), self.stop.clone());
-        let reports = self.health.0.reports.clone();
-        let Some(member) = self.monitor.probed_member(check) else { return };
-        tokio::spawn(async move {
-            let (Some(settings), Some(outbound)) =
-                (snapshot.pools().probe(check), snapshot.outbounds().get(member.index()))
-            else {
-                return;
-            };
-            let resolver = outbound.resolver.as_ref().unwrap_or_else(|| snapshot.resolver());
-            let probing = probe(&outbound.dialer, &settings.target, &tls, resolver, settings.timeout);
-            let result = tokio::select! {
-                () = stop.cancelled() => return,
-                result = probing => result,
-            };
-            match &result {
-                Ok(delay) => debug!(outbound = outbound.tag.as_deref(), ?delay, "probe"),
-                Err(error) => debug!(outbound = outbound.tag.as_deref(), %error, "probe failed"),
-            }
-            let mut report = Report::ProbeEnded(check, result.as_ref().ok().copied());
-            if let (Err(_), Some(target)) = (&result, &settings.connectivity) {
-                let direct = Dialer::direct();
-                let asking = probe(&direct, target, &tls, snapshot.resolver(), settings.timeout);
-                let answer = tokio::select! {
-                    () = stop.cancelled() => return,
-                    answer = asking => answer,
-                };
-                if let Err(error) = answer {
-                    info!(%error, "a probe does not count, the network of this machine fails as well");
-                    report = Report::ProbeDiscarded(check);
-                }
-            }
-            // Nobody to tell: the proxy is stopping.
-            let _stopping = reports.send(report).await;
-        });
-    }
-
-    /// Has all members of a pool probed, once for all who wait. The monitor keeps a pause between two
-    /// probes of a member.
-    fn ask(&mut self, pool: PoolId, who: oneshot::Sender<()>) {
-        match self.rounds.iter_mut().find(|(asked, _)| *asked == pool) {
-            Some((_, round)) => round.join(who),
-            None => self.begin_round(pool, vec![who]),
-        }
-    }
-
-    fn begin_round(&mut self, pool: PoolId, waiting: Vec<oneshot::Sender<()>>) {
-        match Round::begin(&mut self.monitor, pool, waiting, now()) {
-            Ok(round) => self.rounds.push((pool, round)),
-            Err(waiting) => tell(waiting),
-        }
-    }
-
-    /// Tells those who wait for a pool when one of its members works, or none does.
-    fn answer(&mut self, check: CheckId, succeeded: bool) {
-        for (pool, round) in std::mem::take(&mut self.rounds) {
-            match round.probe_ended(check, succeeded) {
-                RoundStep::Open(round) => self.rounds.push((pool, round)),
-                RoundStep::Over { told, late } => {
-                    tell(told);
-                    if !late.is_empty() {
-                        self.begin_round(pool, late);
-                    }
-                }
-            }
-        }
-    }
-
-    fn publish(&mut self) {
-        let pools = self.snapshot.pools();
-        let view = pools.view(&self.monitor, &mut self.states, now());
-        let old = self.health.0.view.swap(Arc::new(view));
-        let new = self.health.view();
-        for event in self.monitor.take_events() {
-            self.log(event);
-        }
-        for (id, group, settings) in pools.iter() {
-            let (Some(before), Some(after)) = (old.standings.get(id), new.standings.get(id)) else {
-                continue;
-            };
-            if before.tier() != after.tier() {
-                let tier = after.tier();
-                match tier {
-                    Tier::Primary => info!(group = %group.tag(), %tier, "the primaries serve again"),
-                    Tier::Backup => warn!(group = %group.tag(), %tier, "no primary works, the backups serve"),
-                }
-            }
-            if settings.interrupts {
-                self.interrupt(group, before, after);
-            }
-        }
-    }
-
-    fn log(&self, event: Event) {
-        let tag = |member: MemberId| {
-            self.snapshot.outbounds().get(member.index()).and_then(|outbound| outbound.tag.clone())
-        };
-        match event {
-            Event::WentDown(member) => warn!(outbound = tag(member).as_deref(), "down, probes fail"),
-            Event::CameUp(member) => info!(outbound = tag(member).as_deref(), "up again"),
-            Event::Ejected(member) => {
-                warn!(outbound = tag(member).as_deref(), "rests for a while, connections through it fail");
-            }
-            Event::UplinkSuspected => {
-                warn!("every outbound fails, so the fault is probably here; what is known of them is kept");
-            }
-            Event::UplinkReturned => info!("outbounds work again"),
-        }
-    }
-}
-
-fn tell(waiting: Vec<oneshot::Sender<()>>) {
-    for waiting in waiting {
-        // Who has gone away need not be told.
-        let _gone = waiting.send(());
-    }
-}
-
-async fn sleep(wake: Option<std::time::Instant>) {
-    match wake {
-        Some(wake) => sleep_until(Instant::from_std(wake)).await,
-        None => std::future::pending().await,
-    }
+    let members = new.outbounds().iter().enumerate().filter_map(|(index, outbound)| {
+        Some((new.pools().member(index)?, known.get_mut(&*outbound.identity)?.pop()?))
+    });
+    let members = members.collect();
+    let pools: HashMap<(&Tag, bool), PoolId> = old
+        .pools()
+        .iter()
+        .map(|(_, group, settings)| ((group.tag(), settings.is_balancer), settings.pool))
+        .collect();
+    let pools = new.pools().iter().filter_map(|(_, group, settings)| {
+        Some((settings.pool, *pools.get(&(group.tag(), settings.is_balancer))?))
+    });
+    Correspondence { members, pools: pools.collect() }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
-fn thread_rng() -> impl rand::Rng {
-    rand::rng()
 }

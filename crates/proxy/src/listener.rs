@@ -112,7 +112,12 @@ pub fn bind(inbound: &Inbound, copies: usize) -> Result<Vec<Vec<BoundListener>>,
 }
 
 impl BoundListener {
-    fn bind(ip: IpAddr, port: u16, copies: usize, options: &SocketOptions) -> Result<Vec<Self>, BindError> {
+    pub(crate) fn bind(
+        ip: IpAddr,
+        port: u16,
+        copies: usize,
+        options: &SocketOptions,
+    ) -> Result<Vec<Self>, BindError> {
         let address = SocketAddr::new(ip, port);
         let failed = |source| BindError::Socket { address: BoundAddress::Ip(address), source };
         let shares = copies > 1;
@@ -137,7 +142,7 @@ impl BoundListener {
         all().map_err(failed)
     }
 
-    fn bind_unix(path: &str, mode: Option<u32>) -> Result<Self, BindError> {
+    pub(crate) fn bind_unix(path: &str, mode: Option<u32>) -> Result<Self, BindError> {
         let address = BoundAddress::Unix(path.into());
         let failed = |source| BindError::Socket { address: address.clone(), source };
         if !path.starts_with('@') {

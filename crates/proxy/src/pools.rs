@@ -48,6 +48,8 @@ pub(crate) struct View {
     pub(crate) standings: Standings,
     checks: Box<[State]>,
     members: Box<[State]>,
+    /// What outbounds are for those who do not look at one group: the best that a check says.
+    leaves: Box<[State]>,
 }
 
 impl Pools {
@@ -108,15 +110,40 @@ impl Pools {
             let member = monitor.probed_member(check);
             member.map_or(State::Unknown, |member| monitor.status(member, Some(check), now).state)
         };
-        View {
-            standings,
-            checks: monitor.checks().map(check_state).collect(),
-            members: monitor.members().map(|member| monitor.status(member, None, now).state).collect(),
+        let checks: Box<[State]> = monitor.checks().map(check_state).collect();
+        let members: Box<[State]> =
+            monitor.members().map(|member| monitor.status(member, None, now).state).collect();
+        let mut best: Vec<Option<State>> = vec![None; members.len()];
+        for (check, state) in monitor.checks().zip(&checks) {
+            let member = monitor.probed_member(check);
+            if let Some(best) = member.and_then(|member| best.get_mut(member.index()))
+                && best.is_none_or(|best| rank(*state) < rank(best))
+            {
+                *best = Some(*state);
+            }
         }
+        let leaves = best.into_iter().zip(&members).map(|(best, member)| best.unwrap_or(*member)).collect();
+        View { standings, checks, members, leaves }
+    }
+}
+
+/// The better, the less.
+fn rank(state: State) -> u8 {
+    match state {
+        State::Up => 0,
+        State::Unknown => 1,
+        State::Suspect(_) => 2,
+        State::Ejected { .. } => 3,
+        State::Down => 4,
     }
 }
 
 impl View {
+    /// What an outbound is for those who do not look at one group.
+    pub(crate) fn leaf(&self, member: MemberId) -> State {
+        self.leaves.get(member.index()).copied().unwrap_or(State::Unknown)
+    }
+
     /// The state of an outbound as a group knows it.
     pub(crate) fn state(&self, member: MemberId, check: Option<CheckId>) -> State {
         let state = match check {

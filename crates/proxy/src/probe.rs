@@ -47,6 +47,14 @@ pub(crate) struct ProbeTarget {
     pub(crate) expected: Box<[(u16, u16)]>,
 }
 
+impl ProbeTarget {
+    /// What is asked, as a URL.
+    pub(crate) fn url(&self) -> Box<str> {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.host_header, self.path).into()
+    }
+}
+
 /// The method of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProbeMethod {

@@ -24,6 +24,9 @@ pub(crate) trait Replays: Attempts<Reached = Dialed> {
 
     /// Is told what became known of a member.
     fn found(&self, evidence: Evidence);
+
+    /// Is told that another member got the flight, too.
+    fn replayed(&self) {}
 }
 
 /// What the wait for a first answer says about an attempt.
@@ -263,6 +266,7 @@ impl<'r, A: Replays> Race<'r, A> {
     /// Adds a target. If there are too many, the second one is given up: the first is kept, because
     /// it is the nearest to an answer if all are waiting for the same slow origin.
     fn join(&mut self, target: Target) {
+        self.attempts.replayed();
         let targets = &mut self.streams.targets;
         targets.push(target);
         if targets.len() > self.terms.abreast.max(2) {

@@ -4,21 +4,67 @@ use std::time::Duration;
 
 use waypost_balance::{Group, GroupId, MemberTarget, Role, Strategy, Tier};
 use waypost_health::{MemberId, State};
-use waypost_net::{Network, Tag};
+use waypost_net::{Network, Networks, Tag};
 
 use crate::{
-    health::Health,
-    pools::{Pools, View},
+    health::GroupChange,
+    pools::{PoolSettings, View},
+    snapshot::Snapshot,
     totals::MemberTotals,
+    traffic::{Volume, Volumes},
 };
+
+/// What a group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupKind {
+    /// Somebody chooses the member.
+    Selector,
+    /// The fastest member serves.
+    UrlTest,
+    /// Connections are spread over the members.
+    LoadBalance,
+    /// The first member that works serves.
+    Fallback,
+}
+
+impl GroupKind {
+    fn of(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::Selector => Self::Selector,
+            Strategy::UrlTest | Strategy::LeastPing => Self::UrlTest,
+            Strategy::Failover => Self::Fallback,
+            Strategy::Random
+            | Strategy::RoundRobin
+            | Strategy::ConsistentHash
+            | Strategy::LeastConn
+            | Strategy::LeastLoad => Self::LoadBalance,
+        }
+    }
+}
 
 /// What a group comes to at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupReport {
+    /// Whether it is one of V2Ray's balancers, which may be called like an outbound.
+    pub is_balancer: bool,
     /// The group.
     pub tag: Tag,
+    /// What it is.
+    pub kind: GroupKind,
     /// How it chooses.
     pub strategy: Strategy,
+    /// What it can carry.
+    pub networks: Networks,
+    /// The URL that its members are probed with, if they are.
+    pub test_url: Option<Box<str>>,
+    /// Whether somebody may choose a member.
+    pub takes_choice: bool,
+    /// The member that somebody chose, or that a selector begins with.
+    pub chosen: Option<Tag>,
+    /// When and why another member began to serve; `None` if none did since the start.
+    pub last_change: Option<GroupChange>,
+    /// How often that happened.
+    pub changes: u64,
     /// The member that every TCP connection is given to first: the choice of a selector, or the fastest
     /// of a `urltest` group. `None` if the strategy spreads connections.
     pub choice: Option<Tag>,
@@ -36,6 +82,10 @@ pub struct GroupReport {
 pub struct MemberReport {
     /// The member.
     pub tag: Tag,
+    /// Whether it is a group itself.
+    pub is_group: bool,
+    /// All bytes that it carried since the start, for all groups that it is in.
+    pub volume: Volume,
     /// The tier that it belongs to.
     pub tier: Tier,
     /// Whether it can be used.
@@ -50,17 +100,31 @@ pub struct MemberReport {
     pub totals: MemberTotals,
 }
 
-pub(crate) fn group_reports(pools: &Pools, health: &Health) -> Vec<GroupReport> {
-    let view = health.view();
-    pools.iter().filter_map(|(id, group, _)| group_report(pools, health, &view, (id, group))).collect()
+pub(crate) fn group_reports(snapshot: &Snapshot, volumes: &Volumes) -> Vec<GroupReport> {
+    let view = snapshot.health().view();
+    let pools = snapshot.pools();
+    let reports = pools
+        .iter()
+        .filter_map(|(id, group, settings)| group_report(snapshot, &view, volumes, (id, group, settings)));
+    reports.collect()
 }
 
 fn group_report(
-    pools: &Pools,
-    health: &Health,
+    snapshot: &Snapshot,
     view: &View,
-    (id, group): (GroupId, &Group),
+    volumes: &Volumes,
+    (id, group, settings): (GroupId, &Group, &PoolSettings),
 ) -> Option<GroupReport> {
+    let (pools, health) = (snapshot.pools(), snapshot.health());
+    let volume = |leaf: &MemberId| {
+        let tag = snapshot.outbounds().get(leaf.index())?.tag.as_ref()?;
+        volumes.outbounds.get(tag).copied()
+    };
+    let url = |target: &MemberTarget| match target {
+        MemberTarget::Leaf { check, .. } => Some(pools.probe((*check)?)?.target.url()),
+        MemberTarget::Group(_) => None,
+    };
+    let figures = health.group(id);
     let standing = view.standings.get(id)?;
     let n_primary = group.spec().primary.len();
     let roles = standing.roles(Network::Tcp);
@@ -79,6 +143,8 @@ fn group_report(
         };
         MemberReport {
             tag: member.tag.clone(),
+            is_group: matches!(member.target, MemberTarget::Group(_)),
+            volume: leaves.iter().filter_map(volume).fold(Volume::default(), Volume::add),
             tier: if index < n_primary { Tier::Primary } else { Tier::Backup },
             state: status.state,
             role,
@@ -90,11 +156,20 @@ fn group_report(
                 .fold(MemberTotals::default(), MemberTotals::add),
         }
     });
-    let choice = standing.favourite(Network::Tcp).and_then(|place| group.member(place));
+    let choice = standing.favourite(Network::Tcp);
+    let place = |place: usize| Some(group.member(place)?.tag.clone());
     Some(GroupReport {
+        is_balancer: settings.is_balancer,
         tag: group.tag().clone(),
+        kind: GroupKind::of(group.spec().strategy),
+        networks: group.networks(),
+        test_url: group.members().find_map(|member| url(&member.target)),
+        takes_choice: group.spec().takes_choice,
+        chosen: standing.selected().and_then(place),
+        last_change: figures.and_then(|figures| figures.last_change()),
+        changes: figures.map_or(0, |figures| figures.changes()),
         strategy: group.spec().strategy,
-        choice: choice.map(|member| member.tag.clone()),
+        choice: choice.and_then(place),
         tier: standing.tier(),
         is_bootstrapping: standing.is_bootstrapping(),
         members: members.collect(),

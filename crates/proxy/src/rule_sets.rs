@@ -13,7 +13,7 @@ mod stamp;
 mod start;
 mod store;
 
-pub use report::{RuleSetKind, RuleSetReport};
+pub use report::{RuleSetKind, RuleSetReport, UpdateError};
 pub use start::CriticalSetError;
 
 pub(crate) use content::{Content, ContentError};

@@ -6,25 +6,32 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ConnectionLimit, Connections, cache::Cache, health::Health, rejections::Rejections, rule_sets::Reports,
-    snapshot::Snapshot, udp::Udp,
+    ConnectionLimit, Connections, cache::Cache, counts::Counts, health::Health, installed::Installed,
+    rejections::Rejections, snapshot::Snapshot, udp::Udp,
 };
 
 /// What a running proxy is, but for its listeners.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) snapshot: ArcSwap<Snapshot>,
-    pub(crate) health: Health,
+    /// The configuration that the snapshot was made from.
+    pub(crate) installed: ArcSwap<Installed>,
     pub(crate) connections: Connections,
     pub(crate) limit: ConnectionLimit,
     pub(crate) udp: Udp,
     /// What is kept for the next start.
-    pub(crate) cache: Cache,
+    pub(crate) cache: ArcSwap<Cache>,
     pub(crate) rejections: Rejections,
-    /// What is known of the rule sets.
-    pub(crate) rule_sets: Reports,
+    pub(crate) counts: Counts,
     /// Cancelled when nothing new is to begin.
     pub(crate) stopping: CancellationToken,
+}
+
+impl Core {
+    /// What is kept for the next start.
+    pub(crate) fn cache(&self) -> Cache {
+        Cache::clone(&self.cache.load())
+    }
 }
 
 /// What one connection sees of it.
@@ -37,6 +44,6 @@ pub(crate) struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     pub(crate) fn health(self) -> &'a Health {
-        &self.core.health
+        self.snapshot.health()
     }
 }

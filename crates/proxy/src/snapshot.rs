@@ -1,6 +1,10 @@
 //! What connections are decided and dialled with.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use rand::Rng;
 use waypost_balance::{Attempt, Context, Group, GroupId, HashedKey, PlanError, Reason, Tier};
@@ -14,6 +18,8 @@ use crate::{
     Dialer, Path,
     build::Recipe,
     dials::single_pace,
+    health::Health,
+    hits::Hits,
     lookups::Lookups,
     mode::Modes,
     pools::{PoolSettings, Pools, View},
@@ -29,6 +35,7 @@ pub struct Snapshot {
     /// What each rule is called in logs, by its index, and what no rule is called.
     labels: Box<[Arc<str>]>,
     no_rule: Arc<str>,
+    hits: Arc<Hits>,
     rest: Arc<Rest>,
 }
 
@@ -42,6 +49,8 @@ struct Rest {
     /// The first entry of the file, an outbound or a group.
     default: Option<WayOut>,
     pools: Pools,
+    /// What is known of the members, from the moment that somebody asks.
+    health: OnceLock<Health>,
     resolver: Resolver,
     /// The resolver without its servers, for what their queries need on their way.
     bootstrap: Resolver,
@@ -61,6 +70,8 @@ struct Rest {
 pub struct Outbound {
     /// The tag; only the first outbound can do without.
     pub tag: Option<Tag>,
+    /// What it is, whatever it is called: protocol, addresses and accounts.
+    pub(crate) identity: Box<[u8]>,
     /// What dials.
     pub dialer: Dialer,
     /// What the configuration lets it carry.
@@ -76,7 +87,7 @@ pub struct Outbound {
 impl Outbound {
     pub(crate) fn new(tag: Option<Tag>, dialer: Dialer, allowed: Networks) -> Self {
         let path = Arc::new(Path { outbound: tag.clone(), ..Path::default() });
-        Self { tag, dialer, allowed, resolver: None, lookup: None, path }
+        Self { tag, identity: Box::default(), dialer, allowed, resolver: None, lookup: None, path }
     }
 }
 
@@ -244,6 +255,7 @@ impl Snapshot {
             balancers,
             default,
             pools,
+            health: OnceLock::new(),
             bootstrap: resolver.without_servers(),
             resolver,
             lookups,
@@ -253,18 +265,48 @@ impl Snapshot {
             sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
             recipe,
         };
-        Self::with_rest(router, Arc::new(rest))
+        let hits = Arc::new(Hits::new(router.rules().len()));
+        Self::with_rest(router, hits, Arc::new(rest))
     }
 
     /// The same with other rules, for rule sets that have changed.
     #[must_use]
     pub fn with_router(&self, router: Router) -> Self {
-        Self::with_rest(router, self.rest.clone())
+        // Rule sets change what rules match, and neither their number nor their order.
+        Self::with_rest(router, self.hits.clone(), self.rest.clone())
     }
 
-    fn with_rest(router: Router, rest: Arc<Rest>) -> Self {
+    fn with_rest(router: Router, hits: Arc<Hits>, rest: Arc<Rest>) -> Self {
         let labels = router.rules().iter().map(|rule| rule_label(rule).into()).collect();
-        Self { labels, no_rule: "none".into(), router, rest }
+        Self { labels, no_rule: "none".into(), router, hits, rest }
+    }
+
+    /// Whether nobody else has it, nor another snapshot that differs from it in nothing but its rules.
+    pub(crate) fn is_sole(snapshot: &Arc<Self>) -> bool {
+        Arc::strong_count(snapshot) == 1 && Arc::strong_count(&snapshot.rest) == 1
+    }
+
+    /// What is known of the members.
+    pub(crate) fn health(&self) -> &Health {
+        self.rest.health.get_or_init(|| Health::unwatched(&self.rest.pools))
+    }
+
+    /// Has the members known by `health`, if nobody has asked for them before.
+    pub(crate) fn set_health(&self, health: Health) {
+        let _first_wins = self.rest.health.set(health);
+    }
+
+    /// How often each rule has decided.
+    pub(crate) fn hits(&self) -> &Hits {
+        &self.hits
+    }
+
+    /// What takes what no rule matches.
+    pub(crate) fn default_tag(&self) -> Option<Tag> {
+        match self.rest.default? {
+            WayOut::Outbound(index) => self.rest.outbounds.get(index)?.tag.clone(),
+            WayOut::Group(id) => Some(self.rest.pools.groups.get(id)?.tag().clone()),
+        }
     }
 
     /// What other rules are compiled from when a rule set changes; `None` without rule sets.
@@ -348,6 +390,13 @@ impl Snapshot {
             None => return Err(NoRoute::NoOutbound),
         };
         Ok((*found.ok_or_else(|| NoRoute::UnknownTag { tag: tag.clone() })?, Why::Rule))
+    }
+
+    /// A group by its name; of two that are called alike, the one that is no balancer.
+    pub(crate) fn group_called(&self, tag: &str) -> Option<(GroupId, &Tag)> {
+        let all = || self.rest.pools.iter().filter(|(_, group, _)| group.tag().as_str() == tag);
+        let found = all().find(|(_, _, settings)| !settings.is_balancer).or_else(|| all().next());
+        found.map(|(id, group, _)| (id, group.tag()))
     }
 
     /// Where a tag leads.

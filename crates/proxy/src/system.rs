@@ -1,5 +1,7 @@
 //! What a process that runs a proxy sets once.
 
+use std::time::SystemTime;
+
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::level_filters::LevelFilter;
 use waypost_config::model::LogLevel;
@@ -13,6 +15,17 @@ pub fn raise_descriptor_limit() {
     {
         tracing::warn!(soft, hard, %error, "the limit for open files stays");
     }
+}
+
+/// The time of the day, for what people and other programs see.
+#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The time by which everything is decided. Tests may set it.
+pub(crate) fn monotonic() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// What is logged at a level of the configuration; `info` where it is silent.

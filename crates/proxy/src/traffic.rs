@@ -1,6 +1,6 @@
 //! How much went through each inbound and each outbound.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use waypost_config::model::Stats;
@@ -35,51 +35,107 @@ pub struct Amount {
     pub down: Option<u64>,
 }
 
+/// Bytes of both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Volume {
+    /// From clients.
+    pub up: u64,
+    /// To clients.
+    pub down: u64,
+}
+
+/// All that was carried, by where it went through.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Volumes {
+    /// Altogether.
+    pub all: Volume,
+    /// By the inbound.
+    pub inbounds: BTreeMap<Tag, Volume>,
+    /// By the outbound.
+    pub outbounds: BTreeMap<Tag, Volume>,
+    /// By the user.
+    pub users: BTreeMap<Arc<str>, Volume>,
+}
+
 /// What connections that are over have carried.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    stats: Stats,
-    finished: Mutex<BTreeMap<Place, Amount>>,
+    stats: Mutex<Stats>,
+    finished: Mutex<Volumes>,
 }
 
 impl Traffic {
     pub(crate) fn new(stats: Stats) -> Self {
-        Self { stats, finished: Mutex::default() }
+        Self { stats: Mutex::new(stats), finished: Mutex::default() }
+    }
+
+    /// Shows other counts from now on.
+    pub(crate) fn set_stats(&self, stats: Stats) {
+        *self.stats.lock() = stats;
     }
 
     /// Takes in a connection that ends.
     pub(crate) fn finish(&self, connection: &Connection) {
-        if self.stats != Stats::default() {
-            add(&mut self.finished.lock(), self.stats, connection);
-        }
+        self.finished.lock().add(connection);
     }
 
     /// All that was carried so far, also by connections that are `live`.
+    pub(crate) fn volumes<'c>(&self, live: impl IntoIterator<Item = &'c Connection>) -> Volumes {
+        let mut volumes = self.finished.lock().clone();
+        live.into_iter().for_each(|connection| volumes.add(connection));
+        volumes
+    }
+
+    /// What the configuration wants counted.
     pub(crate) fn totals<'c>(
         &self,
         live: impl IntoIterator<Item = &'c Connection>,
     ) -> BTreeMap<Place, Amount> {
-        let mut totals = self.finished.lock().clone();
-        if self.stats != Stats::default() {
-            live.into_iter().for_each(|connection| add(&mut totals, self.stats, connection));
-        }
-        totals
+        let stats = *self.stats.lock();
+        let Volumes { inbounds, outbounds, .. } = self.volumes(live);
+        let shown = |place: Place, volume: Volume, counts_up: bool, counts_down: bool| {
+            let amount =
+                Amount { up: counts_up.then_some(volume.up), down: counts_down.then_some(volume.down) };
+            (counts_up || counts_down).then_some((place, amount))
+        };
+        let inbounds = inbounds.into_iter().filter_map(|(tag, volume)| {
+            shown(Place::Inbound(tag), volume, stats.inbound_up, stats.inbound_down)
+        });
+        let outbounds = outbounds.into_iter().filter_map(|(tag, volume)| {
+            shown(Place::Outbound(tag), volume, stats.outbound_up, stats.outbound_down)
+        });
+        inbounds.chain(outbounds).collect()
     }
 }
 
-fn add(totals: &mut BTreeMap<Place, Amount>, stats: Stats, connection: &Connection) {
-    let (up, down) = connection.conduit.counters.totals();
-    let mut note = |place: Option<Place>, counts_up: bool, counts_down: bool| {
-        let Some(place) = place.filter(|_| counts_up || counts_down) else { return };
-        let amount = totals.entry(place).or_default();
-        for (sum, bytes, counts) in [(&mut amount.up, up, counts_up), (&mut amount.down, down, counts_down)] {
-            if counts {
-                *sum = Some(sum.unwrap_or(0).saturating_add(bytes));
-            }
+impl Volumes {
+    fn add(&mut self, connection: &Connection) {
+        let (up, down) = connection.conduit.counters.totals();
+        let volume = Volume { up, down };
+        self.all = self.all.add(volume);
+        if let Some(inbound) = &connection.info.inbound {
+            add(&mut self.inbounds, inbound, volume);
         }
-    };
-    let inbound = connection.info.inbound.clone().map(Place::Inbound);
-    note(inbound, stats.inbound_up, stats.inbound_down);
-    let outbound = connection.path().outbound.clone().map(Place::Outbound);
-    note(outbound, stats.outbound_up, stats.outbound_down);
+        if let Some(outbound) = &connection.path().outbound {
+            add(&mut self.outbounds, outbound, volume);
+        }
+        if let Some(user) = &connection.info.user {
+            add(&mut self.users, user, volume);
+        }
+    }
+}
+
+impl Volume {
+    pub(crate) fn add(self, other: Self) -> Self {
+        Self { up: self.up.saturating_add(other.up), down: self.down.saturating_add(other.down) }
+    }
+}
+
+fn add<K: Clone + Ord>(volumes: &mut BTreeMap<K, Volume>, key: &K, volume: Volume) {
+    match volumes.get_mut(key) {
+        Some(known) => *known = known.add(volume),
+        None => {
+            volumes.insert(key.clone(), volume);
+        }
+    }
 }

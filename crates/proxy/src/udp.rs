@@ -16,7 +16,6 @@ mod door;
 mod drops;
 mod hub;
 mod idle;
-mod listeners;
 mod open;
 mod session;
 mod stay;
@@ -30,8 +29,9 @@ use waypost_net::Tag;
 pub(crate) use self::{
     associate::{UdpPort, associate},
     association::Association,
+    door::{Door, DoorSettings},
     drops::Drops,
-    listeners::UdpListeners,
+    hub::Hub,
 };
 pub use drops::DroppedDatagrams;
 

@@ -33,13 +33,13 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(Ready { config, snapshot }: Ready, grace: Duration) -> anyhow::Result<()> {
+async fn serve(ready: Ready, grace: Duration) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let workers = Workers::per_core().context("cannot start threads")?;
     let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
     let proxy = tokio::select! {
-        proxy = Proxy::launch(workers, &config, snapshot) => proxy.context("cannot start")?,
+        proxy = Proxy::launch(workers, ready) => proxy.context("cannot start")?,
         () = told() => return Ok(()),
     };
     for listen in proxy.addresses() {

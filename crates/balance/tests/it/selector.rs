@@ -123,11 +123,37 @@ fn what_cannot_be_chosen_is_said() {
     let error = select(&mut world, "m7").unwrap_err();
     assert_eq!(error.to_string(), "`group` has no member `m7`");
     assert_eq!(planned(&mut world), Ok(vec![0]), "and the choice is kept");
-    let mut world = World::up(group(Strategy::UrlTest, 2, 0));
+    let mut world = World::up(group(Strategy::LeastConn, 2, 0));
     let error = select(&mut world, "m1").unwrap_err();
-    assert_eq!(error.to_string(), "`group` is no selector, it chooses by itself (urltest)");
+    assert_eq!(error.to_string(), "`group` is no selector, it chooses by itself (least_conn)");
+    assert_eq!(world.groups.unselect(&mut world.states, first()), Err(error));
     let error = world.groups.select(&mut world.states, GroupId::new(9), "m1").unwrap_err();
     assert_eq!(error, SelectError::UnknownGroup);
+}
+
+#[test]
+fn a_group_that_chooses_by_itself_prefers_what_somebody_chose_while_that_stands() {
+    let mut world = World::up(group(Strategy::UrlTest, 3, 0));
+    world.statuses = [10, 20, 30].map(settled).into();
+    assert_eq!(planned(&mut world).unwrap()[0], 0);
+    select(&mut world, "m2").unwrap();
+    assert_eq!(planned(&mut world).unwrap()[0], 2, "the slowest was chosen");
+    let favourite = |world: &mut World| world.update().get(first()).unwrap().favourite(Network::Tcp);
+    assert_eq!(favourite(&mut world), Some(2));
+    world.set(2, State::Down);
+    assert_eq!((planned(&mut world).unwrap()[0], favourite(&mut world)), (0, Some(0)));
+    world.statuses = [10, 20, 30].map(settled).into();
+    assert_eq!(planned(&mut world).unwrap()[0], 2, "it is back");
+    world.groups.unselect(&mut world.states, first()).unwrap();
+    assert_eq!((planned(&mut world).unwrap()[0], favourite(&mut world)), (0, Some(0)));
+}
+
+#[test]
+fn a_selector_that_is_let_go_begins_anew() {
+    let mut world = World::up(selector(3, 1, false));
+    select(&mut world, "m2").unwrap();
+    world.groups.unselect(&mut world.states, first()).unwrap();
+    assert_eq!(planned(&mut world), Ok(vec![1]));
 }
 
 fn states() -> impl proptest::strategy::Strategy<Value = State> {
@@ -153,4 +179,48 @@ proptest! {
             prop_assert_eq!(order[0] == chosen, stands || !others_follow);
         }
     }
+}
+
+#[test]
+fn groups_of_another_configuration_go_on_where_those_of_the_same_name_were() {
+    let mut old = World::up(selector(3, 0, false));
+    select(&mut old, "m2").unwrap();
+    old.update();
+
+    // The choice is at another place now.
+    let mut spec = selector(3, 0, false);
+    spec.primary.rotate_left(1);
+    let mut new = World::up(spec);
+    new.groups.inherit(&mut new.states, &old.groups, &old.states);
+    let standings = new.update();
+    let standing = standings.get(first()).unwrap();
+    let chosen = standing.selected().and_then(|place| new.groups.get(first())?.member(place));
+    assert_eq!(chosen.map(|member| member.tag.as_str()), Some("m2"));
+
+    // A choice that is gone leaves what the group begins with, and so does another way of choosing.
+    let mut fewer = World::up(selector(2, 1, false));
+    fewer.groups.inherit(&mut fewer.states, &old.groups, &old.states);
+    assert_eq!(planned(&mut fewer), Ok(vec![1]));
+    let mut other = World::up(group(Strategy::UrlTest, 3, 0));
+    other.statuses = [10, 20, 30].map(settled).into();
+    other.groups.inherit(&mut other.states, &old.groups, &old.states);
+    assert_eq!(planned(&mut other).unwrap()[0], 0);
+}
+
+#[test]
+fn the_fastest_stays_the_fastest_through_another_configuration() {
+    let mut old = World::up(group(Strategy::UrlTest, 2, 0));
+    old.statuses = [30, 60].map(settled).into();
+    old.update();
+    // Not faster by the tolerance, so that whoever serves goes on; a group that begins would take it.
+    let now = [30, 25].map(settled);
+    old.statuses = now.into();
+    assert_eq!(planned(&mut old).unwrap()[0], 0);
+    let mut new = World::up(group(Strategy::UrlTest, 2, 0));
+    new.statuses = now.into();
+    new.groups.inherit(&mut new.states, &old.groups, &old.states);
+    assert_eq!(planned(&mut new).unwrap()[0], 0);
+    let mut anew = World::up(group(Strategy::UrlTest, 2, 0));
+    anew.statuses = now.into();
+    assert_eq!(planned(&mut anew).unwrap()[0], 1);
 }

@@ -3,11 +3,13 @@
 mod json;
 mod load_balance;
 mod losses;
+mod rule_text;
 mod singbox;
 mod text;
 mod v2ray;
 
 use self::losses::Losses;
+pub use self::rule_text::rule_text;
 use crate::{Diagnostic, Dialect, Severity, model::Config};
 
 /// A configuration as the text of a file.

@@ -7,6 +7,7 @@ mod groups;
 mod load_balance;
 mod model;
 mod rule_set;
+mod rule_text;
 mod several;
 mod sniffing;
 mod vectors;

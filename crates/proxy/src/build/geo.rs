@@ -43,6 +43,13 @@ enum IpFile {
     },
 }
 
+/// The geo files that a configuration names, and those that may stand in for them.
+pub(super) fn named_files(config: &Config) -> Vec<&str> {
+    let wanted = Wanted::of(config);
+    let stand_ins = COUNTRY_DATABASES.into_iter().filter(|_| !wanted.ips.is_empty());
+    wanted.sites.keys().chain(wanted.ips.keys()).copied().chain(stand_ins).collect()
+}
+
 /// A reference that failed because its file did, which is reported elsewhere.
 pub(super) struct Reported;
 

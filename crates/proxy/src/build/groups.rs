@@ -230,6 +230,7 @@ impl<'a> Lowering<'a> {
                 model::EmptyPoolAction::FallbackAll => EmptyPoolAction::FallbackAll,
             },
             fallback: None,
+            takes_choice: false,
         }
     }
 
@@ -270,7 +271,14 @@ impl<'a> Lowering<'a> {
             is_balancer: true,
         });
         let spec = GroupSpec::new(balancer.tag.value.clone(), members, strategy);
-        GroupSpec { fallback, top_n, least_load, empty_pool: EmptyPoolAction::FallbackAll, ..spec }
+        GroupSpec {
+            fallback,
+            top_n,
+            least_load,
+            empty_pool: EmptyPoolAction::FallbackAll,
+            takes_choice: true,
+            ..spec
+        }
     }
 
     /// A member by its tag. A checked configuration names only members that exist.

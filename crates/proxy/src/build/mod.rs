@@ -4,6 +4,7 @@ mod action;
 mod assets;
 mod dns;
 mod files;
+mod fingerprint;
 mod geo;
 mod groups;
 mod observatory;
@@ -27,6 +28,7 @@ pub(crate) use self::recipe::Recipe;
 pub use self::{
     assets::{AssetError, Assets},
     files::{ReadError, read_files},
+    fingerprint::Fingerprint,
 };
 use self::{geo::GeoFiles, groups::Leaf, recipe::ReadSets};
 use crate::{
@@ -58,6 +60,8 @@ pub struct Ready {
     pub config: Config,
     /// What decides and dials.
     pub snapshot: Snapshot,
+    /// What all of it was made from; `None` if that is not known.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl Loaded {
@@ -102,7 +106,10 @@ pub fn load(source: &Source, options: &Options<'_>, assets: &Assets) -> Loaded {
     let ready = outcome.config.and_then(|config| {
         let snapshot = snapshot(&config, source, assets, &mut problems);
         let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-        snapshot.filter(|_| !failed).map(|snapshot| Ready { config, snapshot })
+        snapshot.filter(|_| !failed).map(|snapshot| {
+            let fingerprint = Some(Fingerprint::new(source, &config, assets));
+            Ready { config, snapshot, fingerprint }
+        })
     });
     if let Some(draft) = &outcome.draft {
         // What this makes is thrown away; what it finds is worth knowing in the same run.
@@ -187,7 +194,12 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
             Ok(dialer) => {
                 let lookup = outbound.resolve.as_ref().or(config.dns.resolver.as_ref());
                 let lookup = lookup.map(action::resolve);
-                outbounds.push(Outbound { lookup, ..Outbound::new(tag, dialer, outbound.networks) });
+                let identity = leaf.identity.clone();
+                outbounds.push(Outbound {
+                    lookup,
+                    identity,
+                    ..Outbound::new(tag, dialer, outbound.networks)
+                });
                 leaves.push(leaf);
             }
             Err(error) => problems.push(failure(outbound.span, &error)),

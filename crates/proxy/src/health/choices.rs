@@ -5,14 +5,14 @@ use tracing::info;
 use waypost_balance::{Group, GroupId, GroupStates, SelectError, Standing, Strategy};
 use waypost_net::{Network, Tag};
 
-use super::{Health, Report, Watch};
+use super::{Health, Report, watch::Watch};
 use crate::{cache::Cache, pools::Pools};
 
 const NETWORKS: [Network; 2] = [Network::Tcp, Network::Udp];
 
 impl Health {
-    /// Has a selector take a member, and waits until connections do.
-    pub(crate) async fn select(&self, group: GroupId, member: Tag) -> Result<(), SelectError> {
+    /// Has a selector take a member, or the one that it begins with, and waits until connections do.
+    pub(crate) async fn select(&self, group: GroupId, member: Option<Tag>) -> Result<(), SelectError> {
         let (answer, answered) = oneshot::channel();
         if self.0.reports.send(Report::Select(group, member, answer)).await.is_err() {
             // Without a task there is no group; one that is over has none any more.
@@ -35,9 +35,13 @@ pub(super) fn kept_states(pools: &Pools, cache: &Cache) -> GroupStates {
 }
 
 impl Watch {
-    pub(super) fn select(&mut self, group: GroupId, member: &Tag) -> Result<(), SelectError> {
+    pub(super) fn select(&mut self, group: GroupId, member: Option<&Tag>) -> Result<(), SelectError> {
         let snapshot = self.snapshot.clone();
-        snapshot.pools().groups.select(&mut self.states, group, member)?;
+        let groups = &snapshot.pools().groups;
+        match member {
+            Some(member) => groups.select(&mut self.states, group, member)?,
+            None => groups.unselect(&mut self.states, group)?,
+        }
         self.publish();
         Ok(())
     }

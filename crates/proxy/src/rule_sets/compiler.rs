@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Content;
-use crate::{build::Recipe, shared::Core};
+use crate::{build::Recipe, installed::Held};
 
 /// Changes that come within this time after the first are compiled together.
 const JOIN_TIME: Duration = Duration::from_millis(200);
@@ -46,7 +46,7 @@ pub(super) async fn apply(updates: &mpsc::Sender<Update>, set: usize, content: C
 
 /// What makes new rules. It has the content of every set, so that a change of one needs no other.
 pub(super) struct Compiler {
-    pub(super) core: Arc<Core>,
+    pub(super) held: Held,
     pub(super) recipe: Arc<Recipe>,
     /// By the number of the set.
     pub(super) contents: Vec<Option<Content>>,
@@ -90,12 +90,11 @@ impl Compiler {
                 *content = Some(update.content.clone());
             }
         }
-        let (recipe, core) = (self.recipe.clone(), self.core.clone());
+        let (recipe, held) = (self.recipe.clone(), self.held.clone());
         let compiling = spawn_blocking(move || {
             let router = recipe.compile(&contents)?;
-            let next = Arc::new(core.snapshot.load().with_router(router));
             // The old rules may be dropped here, which takes its time as well.
-            drop(core.snapshot.swap(next));
+            drop(held.installed.replace_router(&held.core, router));
             Ok(())
         });
         compiling.await.unwrap_or_else(|error| Err(error.to_string().into()))
@@ -104,7 +103,7 @@ impl Compiler {
     fn settle(&mut self, update: Update, compiled: Applied) {
         let Update { set, content, done } = update;
         if compiled.is_ok() {
-            let before = self.core.rule_sets.replace(set, content.size);
+            let before = self.held.rule_sets().replace(set, content.size);
             let tag = self.recipe.sets().get(set).map(|set| &*set.tag.value);
             info!(
                 tag,

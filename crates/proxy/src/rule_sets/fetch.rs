@@ -32,8 +32,9 @@ use super::{
 use crate::{
     Terms,
     dispatch::internal::{self, InternalError},
+    installed::Held,
     probe::host_header,
-    shared::{Core, Shared},
+    shared::Shared,
 };
 
 /// How long it may take until an answer begins, and how long nothing may come after that.
@@ -103,7 +104,7 @@ pub(crate) enum FetchError {
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
     /// What carries the connections.
-    pub(crate) core: Arc<Core>,
+    pub(crate) held: Held,
     /// The outbound that carries them, if the rules do not decide about it.
     pub(crate) detour: Option<Tag>,
     /// TLS for `https`.
@@ -167,8 +168,8 @@ impl Fetcher {
     }
 
     async fn connect(&self, target: &Target) -> Result<UnixStream, InternalError> {
-        let snapshot = self.core.snapshot.load_full();
-        let shared = Shared { core: &self.core, snapshot: &snapshot };
+        let snapshot = self.held.snapshot();
+        let shared = Shared { core: &self.held.core, snapshot: &snapshot };
         let detour = self.detour.clone().map(Detour::Outbound);
         let flow = Flow { detour, ..Flow::new(Network::Tcp, target.clone()) };
         internal::connect(shared, flow, Arc::new(Terms::default())).await

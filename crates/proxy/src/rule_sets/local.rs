@@ -1,6 +1,6 @@
 //! Sets in files, which are looked at again and again.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::{
     compiler::{Update, apply},
     stamp,
 };
-use crate::shared::Core;
+use crate::installed::Held;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ type Read = Result<Content, Box<str>>;
 
 /// Looks at files until the proxy stops.
 pub(super) async fn watch(
-    core: Arc<Core>,
+    held: Held,
     mut sets: Vec<LocalSet>,
     updates: mpsc::Sender<Update>,
     stop: CancellationToken,
@@ -72,7 +72,7 @@ pub(super) async fn watch(
                 return;
             }
             warn!(tag = &**tag, path = %path.display(), %error, "a rule set cannot be read again, so that its old rules stay");
-            core.rule_sets.change(*set, |report| report.last_error = Some(error));
+            held.rule_sets().change(*set, |report| report.last_error = Some(error));
         }
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct RemoteSet {
     pub(super) updates: mpsc::Sender<Update>,
     /// Told what came of the first try.
     pub(super) first: Option<oneshot::Sender<Applied>>,
+    /// Who wants it fetched now.
+    pub(super) wishes: mpsc::Receiver<oneshot::Sender<Applied>>,
 }
 
 impl RemoteSet {
@@ -67,8 +69,13 @@ impl RemoteSet {
         loop {
             self.tell_next(&schedule);
             let shared = self.shared.clone();
+            let mut wish = None;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep_until(schedule.next()) => {}
+                Some(asked) = self.wishes.recv() => wish = Some(asked),
+            }
             let fetching = async {
-                sleep_until(schedule.next()).await;
                 // Nothing closes it.
                 let _permit = shared.room.acquire().await.ok();
                 self.update().await
@@ -84,8 +91,8 @@ impl RemoteSet {
                     self.tell_failure(error, is_news, &schedule);
                 }
             }
-            if let Some(first) = self.first.take() {
-                let _gone = first.send(updated);
+            for asked in self.first.take().into_iter().chain(wish) {
+                let _gone = asked.send(updated.clone());
             }
         }
     }
@@ -93,13 +100,13 @@ impl RemoteSet {
     fn tell_next(&self, schedule: &Schedule) {
         let at = now() + schedule.next().saturating_duration_since(Instant::now());
         let fetched_at = self.meta.as_ref().map(|meta| meta.fetched_at);
-        self.fetcher.core.rule_sets.change(self.set, |report| {
+        self.fetcher.held.rule_sets().change(self.set, |report| {
             (report.next_update, report.fetched_at) = (Some(at), fetched_at);
         });
     }
 
     fn tell_failure(&self, error: &str, is_news: bool, schedule: &Schedule) {
-        self.fetcher.core.rule_sets.change(self.set, |report| report.last_error = Some(error.into()));
+        self.fetcher.held.rule_sets().change(self.set, |report| report.last_error = Some(error.into()));
         let (tag, url) = (&*self.tag, shown(&self.url));
         let seconds = schedule.next().saturating_duration_since(Instant::now()).as_secs();
         match &self.meta {
@@ -140,7 +147,7 @@ impl RemoteSet {
                 Meta { etag, last_modified, fetched_at: now() }
             }
         };
-        self.fetcher.core.rule_sets.change(self.set, |report| report.last_error = None);
+        self.fetcher.held.rule_sets().change(self.set, |report| report.last_error = None);
         self.meta = Some(meta.clone());
         self.keep(meta).await;
         Ok(())

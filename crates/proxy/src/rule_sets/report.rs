@@ -1,12 +1,13 @@
 //! What can be seen of rule sets while they are used.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
 use waypost_config::model;
 use waypost_net::Tag;
 
-use super::{Found, content::SetSize};
+use super::{Found, compiler::Applied, content::SetSize};
 
 /// What is known of a rule set at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,29 @@ pub enum RuleSetKind {
 
 /// The reports of all sets, in the order of the file.
 #[derive(Debug, Default)]
-pub(crate) struct Reports(Mutex<Vec<RuleSetReport>>);
+pub(crate) struct Reports {
+    reports: Mutex<Vec<RuleSetReport>>,
+    /// Whom to tell that a set is wanted now, by the number of the set; those that are fetched.
+    wishes: Mutex<BTreeMap<usize, Wishes>>,
+}
+
+/// Where to ask for a set now.
+type Wishes = mpsc::Sender<oneshot::Sender<Applied>>;
+
+/// Why a rule set is not updated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// There is no such set.
+    #[error("there is no such rule set")]
+    Unknown,
+    /// It cannot be had; what there was stays.
+    #[error("{reason}")]
+    Failed {
+        /// Why.
+        reason: Box<str>,
+    },
+}
 
 impl Reports {
     /// What is known at the start.
@@ -67,17 +90,34 @@ impl Reports {
                 last_error: None,
             }
         });
-        Self(Mutex::new(reports.collect()))
+        Self { reports: Mutex::new(reports.collect()), wishes: Mutex::default() }
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> Vec<RuleSetReport> {
-        self.0.lock().clone()
+        self.reports.lock().clone()
+    }
+
+    /// Keeps where to ask for the set of this number.
+    pub(crate) fn take_wishes(&self, set: usize, wishes: Wishes) {
+        self.wishes.lock().insert(set, wishes);
+    }
+
+    /// Fetches a set now. One that is a file, or in the configuration, is as new as it can be.
+    pub(crate) async fn update(&self, tag: &str) -> Result<(), UpdateError> {
+        let set = self.reports.lock().iter().position(|report| report.tag.as_str() == tag);
+        let set = set.ok_or(UpdateError::Unknown)?;
+        let Some(wishes) = self.wishes.lock().get(&set).cloned() else { return Ok(()) };
+        let failed = |reason: &str| UpdateError::Failed { reason: reason.into() };
+        let (answer, answered) = oneshot::channel();
+        wishes.try_send(answer).map_err(|_full| failed("it is being fetched already"))?;
+        let applied = answered.await.map_err(|_gone| failed("another configuration is in force"))?;
+        applied.map_err(|reason| UpdateError::Failed { reason })
     }
 
     /// Changes the report of the set of this number.
     pub(crate) fn change(&self, set: usize, change: impl FnOnce(&mut RuleSetReport)) {
-        if let Some(report) = self.0.lock().get_mut(set) {
+        if let Some(report) = self.reports.lock().get_mut(set) {
             change(report);
         }
     }

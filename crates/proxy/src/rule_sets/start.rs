@@ -3,7 +3,6 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 use waypost_config::model::RuleSetSource;
 use waypost_net::Tag;
 
@@ -14,8 +13,10 @@ use super::{
     local::{LocalSet, watch},
     remote::{Fetching, RemoteSet, shown},
 };
-use crate::{probe::default_tls, shared::Core};
+use crate::{installed::Held, probe::default_tls};
 
+/// Who may wait for one set to be fetched.
+const MAX_WISHES: usize = 8;
 /// How many sets are fetched at a time.
 const MAX_FETCHES: usize = 8;
 
@@ -62,13 +63,13 @@ impl CriticalSets {
 /// # Errors
 ///
 /// If TLS cannot be set up.
-pub(crate) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<CriticalSets, rustls::Error> {
-    let snapshot = core.snapshot.load_full();
+pub(crate) fn start(held: &Held) -> Result<CriticalSets, rustls::Error> {
+    let (snapshot, stop) = (held.snapshot(), &held.installed.stop);
     let Some(recipe) = snapshot.recipe() else { return Ok(CriticalSets::default()) };
     let found = recipe.take_found();
     let contents = found.iter().map(|found| found.content.clone()).collect();
     let (updates, waiting) = mpsc::channel(MAX_WAITING);
-    let compiler = Compiler { core: core.clone(), recipe: recipe.clone(), contents };
+    let compiler = Compiler { held: held.clone(), recipe: recipe.clone(), contents };
     tokio::spawn(compiler.run(waiting, stop.clone()));
 
     let fetching = Arc::new(Fetching {
@@ -95,6 +96,8 @@ pub(crate) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<Critic
                     critical_sets.0.push((error, told));
                     first = Some(tell);
                 }
+                let (wish, wishes) = mpsc::channel(MAX_WISHES);
+                held.rule_sets().take_wishes(number, wish);
                 let set = RemoteSet {
                     set: number,
                     tag,
@@ -104,20 +107,21 @@ pub(crate) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<Critic
                     content,
                     meta,
                     fetcher: Fetcher {
-                        core: core.clone(),
+                        held: held.clone(),
                         detour: detour.as_ref().map(|tag| tag.value.clone()),
                         tls: tls.clone(),
                     },
                     shared: fetching.clone(),
                     updates: updates.clone(),
                     first,
+                    wishes,
                 };
                 tokio::spawn(set.run(stop.clone()));
             }
         }
     }
     if !files.is_empty() {
-        tokio::spawn(watch(core.clone(), files, updates, stop.clone()));
+        tokio::spawn(watch(held.clone(), files, updates, stop.clone()));
     }
     Ok(critical_sets)
 }

@@ -8,6 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use waypost_config::model::SocketOptions;
 use waypost_net::canonical_ip;
 
@@ -65,13 +66,12 @@ impl Hub {
         Ok(Self { sockets, port: address.port(), clients: Arc::default(), left: Arc::default() })
     }
 
-    /// Passes datagrams on to the associations that they belong to, until the proxy stops and none is
-    /// left.
-    pub(crate) async fn run(self: Arc<Self>, core: Arc<Core>) {
+    /// Passes datagrams on to the associations that they belong to, until `stop` and none is left.
+    pub(crate) async fn run(self: Arc<Self>, core: Arc<Core>, stop: CancellationToken) {
         tokio::select! {
             () = self.pass_on(&core) => {}
             () = async {
-                core.stopping.cancelled().await;
+                stop.cancelled().await;
                 while !self.clients.lock().is_empty() {
                     self.left.notified().await;
                 }

@@ -9,7 +9,6 @@ use std::{
 use socket2::{Domain, Protocol, Type};
 use tokio::time::Instant;
 use tracing::debug;
-use waypost_health::{CheckId, MemberId};
 use waypost_net::{Flow, Network, Target};
 
 use super::{
@@ -52,8 +51,8 @@ pub(super) struct Opened {
     pub(super) carrier: Arc<Carrier>,
     /// The address that the carrier sends to, if it sends to targets itself.
     pub(super) to: Option<SocketAddr>,
-    /// The member and how the group probes it, if a group chose it.
-    pub(super) member: Option<(MemberId, Option<CheckId>)>,
+    /// Whether a group chose who carries it.
+    pub(super) is_member: bool,
     /// What a proxy server is told to send to.
     pub(super) target: Target,
     /// How long the session may be idle, if a rule says so.
@@ -97,6 +96,7 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
         let begin = Instant::now();
         let (rule, found) = match decided {
             Ok(decision) => {
+                snapshot.hits().count(decision.rule);
                 let rule = snapshot.rule_label(&decision);
                 (rule, route(shared, &decision, &mut flow).await.map(|route| (decision, route)))
             }
@@ -126,11 +126,12 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
             Some(_) | None => break (decision, begin, rule, route),
         }
     };
-    let dials = Dials::new(&snapshot, &flow, &decision, &route, shared.health(), begin);
+    let rule_index = decision.rule.map(waypost_router::Rule::index);
+    let info = |flow: &Flow, rule| ConnectionInfo { rule_index, ..ConnectionInfo::new(flow, rule) };
+    let dials = Dials::new(&flow, &decision, &route, shared, begin);
     if let Some(answering) = Answering::at(shared, route.first.outbound, &flow) {
-        let live = core.health.carry(route.first.member);
-        let guard = standing
-            .unwrap_or_else(|| core.connections.insert(ConnectionInfo::new(&flow, rule), path(&dials, 0)));
+        let live = shared.health().carry(route.first.member);
+        let guard = standing.unwrap_or_else(|| core.connections.insert(info(&flow, rule), path(&dials, 0)));
         let answered = Answered { answering, guard, live: Some(live), remark: Remark::new(&dials, 0) };
         return Some(Opening::Answered(Box::new(answered)));
     }
@@ -142,19 +143,19 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     let (number, error) = match walk.next().await {
         WalkEnd::Reached(number, (carrier, to)) => {
             let attempt = route.attempt(number);
-            let live = core.health.carry(attempt.member);
+            let live = shared.health().carry(attempt.member);
             let path = path(&dials, number);
             let guard = match standing {
                 Some(guard) => {
                     guard.connection().set_path(path);
                     guard
                 }
-                None => core.connections.insert(ConnectionInfo::new(&flow, rule), path),
+                None => core.connections.insert(info(&flow, rule), path),
             };
-            let member = route.group.is_some().then_some((attempt.member, attempt.check));
+            let is_member = route.group.is_some();
             let remark = Remark::new(&dials, number);
             let (target, idle) = (flow.target.clone(), flow.udp_timeout);
-            let opened = Opened { carrier, to, member, target, idle, guard, live, remark };
+            let opened = Opened { carrier, to, is_member, target, idle, guard, live, remark };
             return Some(Opening::Carried(Box::new(opened)));
         }
         WalkEnd::Failed(number, error) => (number, error),

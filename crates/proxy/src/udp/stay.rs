@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use waypost_health::State;
 
 /// How long an answer may take before a member that is ejected is held to be silent.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -17,9 +16,9 @@ pub(super) struct Tie {
 
 impl Tie {
     /// Says whether the session leaves its member, now that it has a datagram to send. It does when the
-    /// member is ejected or down, and of what was sent since nothing has been answered.
-    pub(super) fn breaks(&mut self, state: State, now: Instant) -> bool {
-        if state.stands() {
+    /// member no longer `stands`, being ejected or down, and of what was sent since nothing has been answered.
+    pub(super) fn breaks(&mut self, stands: bool, now: Instant) -> bool {
+        if stands {
             self.condemned = None;
             return false;
         }
@@ -35,7 +34,7 @@ impl Tie {
 
 #[cfg(test)]
 mod tests {
-    use waypost_health::Cause;
+    use waypost_health::{Cause, State};
 
     use super::*;
 
@@ -58,7 +57,7 @@ mod tests {
 
         fn sends(&mut self, millis: u64, state: State) -> bool {
             let now = self.at(millis);
-            self.tie.breaks(state, now)
+            self.tie.breaks(state.stands(), now)
         }
 
         fn is_answered(&mut self, millis: u64) {

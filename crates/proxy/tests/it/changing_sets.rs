@@ -29,7 +29,7 @@ async fn launch(folder: &Path, sets: &serde_json::Value) -> Proxy {
     let loaded = load(&source, &Options::default(), &Assets::default());
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
     let ready = loaded.ready.unwrap();
-    Proxy::launch(Workers::current(), &ready.config, ready.snapshot).await.unwrap()
+    Proxy::launch(Workers::current(), ready).await.unwrap()
 }
 
 async fn until(proxy: &Proxy, seen: impl Fn(&[RuleSetReport]) -> bool) {

@@ -20,7 +20,7 @@ const PROTOCOLS: [&str; 10] =
     ["http", "tls", "quic", "bittorrent", "dns", "stun", "dtls", "ssh", "rdp", "ntp"];
 
 /// The fields of a matcher; `None` if a part of it cannot be said.
-pub(super) fn fields(matcher: &Matcher, span: Span, losses: &mut Losses) -> Option<Fields> {
+pub(in super::super) fn fields(matcher: &Matcher, span: Span, losses: &mut Losses) -> Option<Fields> {
     match matcher {
         Matcher::One(conditions) => one(conditions, span, losses),
         Matcher::Logical(Logical { mode, matchers, invert }) => {

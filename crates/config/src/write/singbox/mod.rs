@@ -11,6 +11,7 @@ mod rule_set;
 
 use std::collections::BTreeSet;
 
+pub(super) use matcher::fields as matcher_fields;
 use waypost_net::Tag;
 
 use super::{

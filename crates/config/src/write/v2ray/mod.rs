@@ -9,6 +9,7 @@ mod outbound;
 mod rule;
 
 pub(super) use normal::never_holds;
+pub(super) use rule::condition_fields;
 use waypost_net::Tag;
 
 use super::{

@@ -119,6 +119,24 @@ fn place(rule: &Rule) -> Span {
 fn rule(conditions: &Conditions, tag: Option<&Tag>, target: &RuleTarget) -> Fields {
     let mut fields = Fields::default();
     fields.put_some("ruleTag", tag.map(Tag::as_str));
+    fields.append(self::conditions(conditions));
+    if is_anything(conditions) {
+        fields.put("network", "tcp,udp");
+    }
+    match target {
+        RuleTarget::Outbound(tag) => fields.put("outboundTag", tag.value.as_str()),
+        RuleTarget::Balancer(tag) => fields.put("balancerTag", tag.value.as_str()),
+    }
+    fields
+}
+
+/// What has to hold; one of several, for a matcher that is more than one rule can say.
+pub(in super::super) fn condition_fields(matcher: &Matcher) -> Vec<Fields> {
+    alternatives(matcher).map(|all| all.iter().map(conditions).collect()).unwrap_or_default()
+}
+
+fn conditions(conditions: &Conditions) -> Fields {
+    let mut fields = Fields::default();
     fields.put_some("domain", conditions.domain.as_deref().map(entries::domains));
     let version = conditions
         .ip_version
@@ -136,13 +154,6 @@ fn rule(conditions: &Conditions, tag: Option<&Tag>, target: &RuleTarget) -> Fiel
     fields.put_some("attrs", conditions.attributes.as_deref().map(attributes));
     fields.put_some("process", conditions.process.first().map(|list| processes(list)));
     fields.put_some("localOS", conditions.local_os.as_deref().map(texts));
-    if is_anything(conditions) {
-        fields.put("network", "tcp,udp");
-    }
-    match target {
-        RuleTarget::Outbound(tag) => fields.put("outboundTag", tag.value.as_str()),
-        RuleTarget::Balancer(tag) => fields.put("balancerTag", tag.value.as_str()),
-    }
     fields
 }
 

@@ -202,11 +202,8 @@ impl Association {
                 }
             }
             State::Open(standing) => {
-                let member = standing.opened.member;
                 let leaves = standing.opened.carrier.is_over()
-                    || member.is_some_and(|(member, check)| {
-                        standing.tie.breaks(self.core.health.view().state(member, check), now)
-                    });
+                    || (standing.opened.is_member && standing.tie.breaks(standing.opened.live.stands(), now));
                 if !leaves {
                     let is_ipv4 = standing.opened.to.is_none_or(|to| to.is_ipv4());
                     upward.push(Upward { way: standing.way, is_ipv4, id, payload });

@@ -1,0 +1,101 @@
+//! What takes the clients of one listening socket.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+use crate::{
+    Ends, Listener, Stream, Workers,
+    inbound::Inbound,
+    serve::{Lasting, serve},
+    setup,
+    shared::{Core, Shared},
+};
+
+/// What takes the clients of one listening socket.
+pub(crate) struct Acceptor {
+    pub(crate) core: Arc<Core>,
+    pub(crate) inbound: Arc<ArcSwap<Inbound>>,
+    pub(crate) listener: Listener,
+    pub(crate) workers: Arc<Workers>,
+    /// The worker that this runs on.
+    pub(crate) index: usize,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Acceptor {
+    /// Takes clients until `stop`. Those who had come before are taken as well.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        loop {
+            let inbound = self.inbound.load_full();
+            let next = async {
+                let permits = (self.core.limit.acquire().await, inbound.limits.acquire().await);
+                (permits, self.listener.accept().await)
+            };
+            let (permits, (stream, ends)) = tokio::select! {
+                () = stop.cancelled() => break,
+                next = next => next,
+            };
+            self.admit(stream, ends, permits);
+        }
+        if self.core.stopping.is_cancelled() {
+            return;
+        }
+        // Closing the socket would reset whoever waits in its queue.
+        while let Some(permit) = self.core.limit.try_acquire()
+            && let Ok((stream, ends)) = timeout(Duration::ZERO, self.listener.accept()).await
+        {
+            self.admit(stream, ends, permit);
+        }
+    }
+
+    fn admit(&self, stream: Stream, ends: Ends, permits: impl Send + 'static) {
+        let inbound = self.inbound.load_full();
+        let source = ends.source.map(|source| source.ip());
+        let Some(admitted) = inbound.limits.admit(source) else {
+            debug!(inbound = inbound.tag.as_deref(), ?source, "too many connections of one address");
+            stream.reset_on_close();
+            return;
+        };
+        self.spawn(inbound, stream, ends, (permits, admitted));
+    }
+
+    fn spawn(&self, inbound: Arc<Inbound>, stream: Stream, ends: Ends, permits: impl Send + 'static) {
+        let core = self.core.clone();
+        let placed = self.workers.place(self.index);
+        let served = move |stream: Stream| {
+            // Outside of the task, which would hold all that this takes to its end.
+            setup::run(async move {
+                let snapshot = core.snapshot.load_full();
+                serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
+            })
+        };
+        if placed.index() == self.index {
+            self.tasks.spawn(last(served(stream), (permits, placed)));
+            return;
+        }
+        let (Some(runtime), Ok(detached)) = (self.workers.runtime(placed.index()), stream.detach()) else {
+            return;
+        };
+        self.tasks.spawn_on(
+            async move {
+                // A descriptor that the other runtime has no room for is closed.
+                if let Ok(stream) = detached.attach() {
+                    last(served(stream), (permits, placed)).await;
+                }
+            },
+            runtime,
+        );
+    }
+}
+
+/// Carries what came of a client to its end, and holds its place as long.
+async fn last(setup: impl Future<Output = Option<Lasting>>, place: impl Send) {
+    if let Some(lasting) = setup.await {
+        lasting.carry().await;
+    }
+    drop(place);
+}

@@ -1,0 +1,359 @@
+//! The places that clients come in by. A configuration that follows takes over those that it has as well,
+//! so that nobody who comes in meanwhile is turned away.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use waypost_config::model::{self, Config, InboundProtocol, Listen, SocketOptions};
+use waypost_net::Tag;
+
+use crate::{
+    BindError, BoundAddress, BoundListener, ListenAddress, Listener, StartError, Workers,
+    inbound::Inbound,
+    snapshot::Snapshot,
+    udp::{Door, DoorSettings, Hub, UdpPort},
+};
+
+/// What a configuration asks to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Port {
+        ip: IpAddr,
+        port: u16,
+        /// Whose it is, where the system chooses the port.
+        of: Option<Tag>,
+    },
+    Path(Box<str>),
+}
+
+/// A place with its sockets.
+#[derive(Debug)]
+struct Entrance<S> {
+    place: Place,
+    socket: SocketOptions,
+    address: BoundAddress,
+    serves: S,
+    stop: CancellationToken,
+}
+
+/// All places of the configuration in force.
+#[derive(Debug, Default)]
+pub(crate) struct Entrances {
+    streams: Vec<Entrance<Arc<ArcSwap<Inbound>>>>,
+    hubs: Vec<Entrance<Arc<Hub>>>,
+    doors: Vec<Entrance<Arc<Door>>>,
+}
+
+/// A place of a configuration that is to be: one that there is, by its number, or a new one.
+#[derive(Debug)]
+enum Source<N> {
+    Kept(usize),
+    New(N),
+}
+
+#[derive(Debug)]
+struct PlannedStream {
+    place: Place,
+    socket: SocketOptions,
+    address: BoundAddress,
+    inbound: Arc<Inbound>,
+    source: Source<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+struct PlannedDoor {
+    place: Place,
+    address: BoundAddress,
+    settings: DoorSettings,
+    source: Source<Arc<Door>>,
+}
+
+#[derive(Debug)]
+struct PlannedHub {
+    place: Place,
+    address: BoundAddress,
+    source: Source<Arc<Hub>>,
+}
+
+/// The places of a configuration that is to be. Those that are new listen already, and nobody accepts.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    streams: Vec<PlannedStream>,
+    hubs: Vec<PlannedHub>,
+    doors: Vec<PlannedDoor>,
+    /// Where the inbounds listen, in the order of the file.
+    pub(crate) addresses: Vec<ListenAddress>,
+}
+
+/// What begins when a plan comes into force.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    /// Accepting, by the worker that the socket belongs to.
+    pub(crate) streams: Vec<(usize, Listener, Arc<ArcSwap<Inbound>>, CancellationToken)>,
+    pub(crate) hubs: Vec<(Arc<Hub>, CancellationToken)>,
+    pub(crate) doors: Vec<(Arc<Door>, CancellationToken)>,
+}
+
+impl Entrances {
+    /// Listens where a configuration wants that and nobody does yet.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses one of them, or an inbound's accounts cannot be used. Nothing has changed then.
+    pub(crate) fn plan(
+        &self,
+        config: &Config,
+        snapshot: &Snapshot,
+        before: Option<&Config>,
+        workers: &Workers,
+    ) -> Result<Plan, StartError> {
+        let mut plan = Plan::default();
+        for (index, inbound) in config.inbounds.iter().enumerate() {
+            let udp = self.plan_datagrams(inbound, &mut plan)?;
+            let mut made = Inbound { udp, ..Inbound::try_new(inbound, snapshot.sniffing(index))? };
+            let known = before.and_then(|before| same_inbound(before, inbound));
+            if let (Some(known), true) = (known, inbound.tag.is_some())
+                && known.limits == inbound.limits
+                && let Some(entrance) = self.stream_of(&made.tag)
+            {
+                // Whoever is in counts on.
+                made.limits = entrance.serves.load().limits.clone();
+            }
+            self.plan_streams(inbound, Arc::new(made), workers, &mut plan)?;
+        }
+        Ok(plan)
+    }
+
+    fn stream_of(&self, tag: &Option<Tag>) -> Option<&Entrance<Arc<ArcSwap<Inbound>>>> {
+        self.streams.iter().find(|entrance| entrance.serves.load().tag == *tag)
+    }
+
+    fn plan_streams(
+        &self,
+        inbound: &model::Inbound,
+        made: Arc<Inbound>,
+        workers: &Workers,
+        plan: &mut Plan,
+    ) -> Result<(), StartError> {
+        for place in stream_places(inbound)? {
+            let kept = kept(&self.streams, &place, plan.streams.iter().map(|planned| &planned.source));
+            let (address, source) = match kept.and_then(|index| Some((index, self.streams.get(index)?))) {
+                Some((index, entrance)) => {
+                    if entrance.socket != inbound.socket {
+                        warn!(
+                            address = %entrance.address,
+                            "what is set on a listening socket changes with the next start"
+                        );
+                    }
+                    (entrance.address.clone(), Source::Kept(index))
+                }
+                None => listen(&place, inbound, workers)?,
+            };
+            plan.addresses.push(ListenAddress { inbound: made.tag.clone(), address: address.clone() });
+            let (inbound, socket) = (made.clone(), inbound.socket.clone());
+            plan.streams.push(PlannedStream { place, socket, address, inbound, source });
+        }
+        Ok(())
+    }
+
+    /// Listens where an inbound takes datagrams. Yields what its clients may ask for.
+    fn plan_datagrams(
+        &self,
+        inbound: &model::Inbound,
+        plan: &mut Plan,
+    ) -> Result<Option<UdpPort>, StartError> {
+        let door = match &inbound.protocol {
+            InboundProtocol::Client(_) => {
+                let Some(udp) = inbound.udp else { return Ok(None) };
+                let (Some(port), Some(ip)) = (udp.port, inbound.listen.ip()) else {
+                    return Ok(Some(UdpPort { told: udp.address, hub: None }));
+                };
+                let hub = self.plan_hub(ip, port, plan)?;
+                return Ok(Some(UdpPort { told: udp.address, hub: Some(hub) }));
+            }
+            InboundProtocol::Door(door) => door,
+        };
+        let (true, Listen::Ports { ip, ports }) = (door.networks.udp, &inbound.listen) else {
+            return Ok(None);
+        };
+        for port in ports.first..=ports.last {
+            let settings = DoorSettings::new(inbound, door, *ip);
+            let place = place_of(*ip, port, inbound);
+            let kept = kept(&self.doors, &place, plan.doors.iter().map(|planned| &planned.source));
+            let (address, source) = match kept.and_then(|index| Some((index, self.doors.get(index)?))) {
+                Some((index, entrance)) => (entrance.address.clone(), Source::Kept(index)),
+                None => {
+                    let bound = Arc::new(Door::bind(SocketAddr::new(*ip, port), settings.clone())?);
+                    let here = bound.address().unwrap_or(SocketAddr::new(*ip, port));
+                    (BoundAddress::Ip(here), Source::New(bound))
+                }
+            };
+            if !door.networks.tcp {
+                let tag = settings.inbound.clone();
+                plan.addresses.push(ListenAddress { inbound: tag, address: address.clone() });
+            }
+            plan.doors.push(PlannedDoor { place, address, settings, source });
+        }
+        Ok(None)
+    }
+
+    fn plan_hub(&self, ip: IpAddr, port: u16, plan: &mut Plan) -> Result<Arc<Hub>, StartError> {
+        let place = Place::Port { ip, port, of: None };
+        let kept = kept(&self.hubs, &place, plan.hubs.iter().map(|planned| &planned.source));
+        let address = BoundAddress::Ip(SocketAddr::new(ip, port));
+        let (hub, source) = match kept.and_then(|index| Some((index, self.hubs.get(index)?))) {
+            Some((index, entrance)) => (entrance.serves.clone(), Source::Kept(index)),
+            None => {
+                let hub = Arc::new(Hub::bind(SocketAddr::new(ip, port))?);
+                (hub.clone(), Source::New(hub))
+            }
+        };
+        plan.hubs.push(PlannedHub { place, address, source });
+        Ok(hub)
+    }
+
+    /// Brings a plan into force. Those that are in no plan any more take nobody from here on.
+    pub(crate) fn put(&mut self, plan: Plan, stop: &CancellationToken) -> Begun {
+        let mut begun = Begun::default();
+        let mut old = std::mem::take(self).into_parts();
+        for PlannedStream { place, socket, address, inbound, source } in plan.streams {
+            match source {
+                Source::Kept(index) => {
+                    if let Some(entrance) = old.0.get_mut(index).and_then(Option::take) {
+                        entrance.serves.store(inbound);
+                        self.streams.push(entrance);
+                    }
+                }
+                Source::New(listeners) => {
+                    let (serves, stop) = (Arc::new(ArcSwap::from(inbound)), stop.child_token());
+                    for (worker, listener) in listeners.into_iter().enumerate() {
+                        begun.streams.push((worker, listener, serves.clone(), stop.clone()));
+                    }
+                    self.streams.push(Entrance { place, socket, address, serves, stop });
+                }
+            }
+        }
+        for PlannedHub { place, address, source } in plan.hubs {
+            match source {
+                Source::Kept(index) => self.hubs.extend(old.1.get_mut(index).and_then(Option::take)),
+                Source::New(hub) => {
+                    let stop = stop.child_token();
+                    begun.hubs.push((hub.clone(), stop.clone()));
+                    let socket = SocketOptions::default();
+                    self.hubs.push(Entrance { place, socket, address, serves: hub, stop });
+                }
+            }
+        }
+        for PlannedDoor { place, address, settings, source } in plan.doors {
+            match source {
+                Source::Kept(index) => {
+                    if let Some(entrance) = old.2.get_mut(index).and_then(Option::take) {
+                        entrance.serves.set(settings);
+                        self.doors.push(entrance);
+                    }
+                }
+                Source::New(door) => {
+                    let stop = stop.child_token();
+                    begun.doors.push((door.clone(), stop.clone()));
+                    let socket = SocketOptions::default();
+                    self.doors.push(Entrance { place, socket, address, serves: door, stop });
+                }
+            }
+        }
+        old.0.into_iter().flatten().for_each(close);
+        old.1.into_iter().flatten().for_each(close);
+        old.2.into_iter().flatten().for_each(close);
+        begun
+    }
+
+    #[expect(clippy::type_complexity, reason = "three lists, taken apart in one place")]
+    fn into_parts(
+        self,
+    ) -> (
+        Vec<Option<Entrance<Arc<ArcSwap<Inbound>>>>>,
+        Vec<Option<Entrance<Arc<Hub>>>>,
+        Vec<Option<Entrance<Arc<Door>>>>,
+    ) {
+        (
+            self.streams.into_iter().map(Some).collect(),
+            self.hubs.into_iter().map(Some).collect(),
+            self.doors.into_iter().map(Some).collect(),
+        )
+    }
+}
+
+fn close<S>(entrance: Entrance<S>) {
+    info!(address = %entrance.address, "no longer listening");
+    entrance.stop.cancel();
+}
+
+/// The number of a place that there is already, and that the plan has not taken yet.
+fn kept<'p, S, N: 'p>(
+    there: &[Entrance<S>],
+    place: &Place,
+    mut planned: impl Iterator<Item = &'p Source<N>> + Clone,
+) -> Option<usize> {
+    let index = there.iter().position(|entrance| entrance.place == *place)?;
+    let taken = planned.any(|source| matches!(source, Source::Kept(other) if *other == index));
+    (!taken).then_some(index)
+}
+
+fn place_of(ip: IpAddr, port: u16, inbound: &model::Inbound) -> Place {
+    let tag = inbound.tag.as_ref().map(|tag| tag.value.clone());
+    Place::Port { ip, port, of: tag.filter(|_| port == 0) }
+}
+
+fn stream_places(inbound: &model::Inbound) -> Result<Vec<Place>, BindError> {
+    if let InboundProtocol::Door(door) = &inbound.protocol
+        && !door.networks.tcp
+    {
+        return Ok(Vec::new());
+    }
+    match &inbound.listen {
+        Listen::Unix { path, .. } => Ok(vec![Place::Path(path.clone())]),
+        Listen::Ports { ports, .. } if ports.first > ports.last => Err(BindError::NoPort { ports: *ports }),
+        Listen::Ports { ip, ports } => {
+            Ok((ports.first..=ports.last).map(|port| place_of(*ip, port, inbound)).collect())
+        }
+    }
+}
+
+/// Listens at a new place, with a socket for each worker.
+fn listen(
+    place: &Place,
+    inbound: &model::Inbound,
+    workers: &Workers,
+) -> Result<(BoundAddress, Source<Vec<Listener>>), StartError> {
+    let bound = match (place, &inbound.listen) {
+        (Place::Port { ip, port, .. }, _) => {
+            BoundListener::bind(*ip, *port, workers.len().max(1), &inbound.socket)?
+        }
+        (Place::Path(path), Listen::Unix { mode, .. }) => vec![BoundListener::bind_unix(path, *mode)?],
+        (Place::Path(path), Listen::Ports { .. }) => vec![BoundListener::bind_unix(path, None)?],
+    };
+    let mut address = None;
+    let mut listeners = Vec::with_capacity(bound.len());
+    for (worker, bound) in bound.into_iter().enumerate() {
+        let Some(runtime) = workers.runtime(worker) else { continue };
+        let here = bound.address().clone();
+        address.get_or_insert_with(|| here.clone());
+        let _entered = runtime.enter();
+        listeners.push(bound.listen().map_err(|source| BindError::Socket { address: here, source })?);
+    }
+    let address = address.unwrap_or_else(|| match place {
+        Place::Port { ip, port, .. } => BoundAddress::Ip(SocketAddr::new(*ip, *port)),
+        Place::Path(path) => BoundAddress::Unix(path.clone().into()),
+    });
+    Ok((address, Source::New(listeners)))
+}
+
+/// The inbound of the same name in another configuration.
+fn same_inbound<'c>(config: &'c Config, inbound: &model::Inbound) -> Option<&'c model::Inbound> {
+    let tag = inbound.tag.as_ref().map(|tag| &tag.value);
+    config.inbounds.iter().find(|known| known.tag.as_ref().map(|tag| &tag.value) == tag)
+}

@@ -1,0 +1,329 @@
+//! Another configuration in the place of the one in force, while connections go on.
+//!
+//! All that can fail is done first: read, check, build, listen, fetch what is critical. Then everything
+//! is swapped at once. Whoever is the same in both keeps what is known of it: listeners, health, choices,
+//! counts. Connections finish with what they began with.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+use waypost_config::{Options, Severity, Source, Style, UnknownKeys, model::Config, render};
+use waypost_net::{Network, Tag};
+
+use crate::{
+    StartError,
+    build::{Assets, Loaded, Ready, load, read_files},
+    cache::Cache,
+    chain::Chain,
+    companion::{Companion, prepare_all},
+    control::{Control, rule_action},
+    engine::Running,
+    health::{Health, Legacy, Surroundings},
+    installed::{Held, Installed},
+    rule_sets,
+    snapshot::Snapshot,
+};
+
+/// How a configuration is read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The files, or folders of them.
+    pub paths: Vec<PathBuf>,
+    /// What unknown keys are.
+    pub unknown_keys: UnknownKeys,
+    /// Where geo files are.
+    pub assets: Assets,
+    /// Environment variables that a file may name.
+    pub env: fn(&str) -> Option<String>,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReloadFrom {
+    /// The files that the program was started with.
+    Files,
+    /// Another file, or a folder.
+    Path(PathBuf),
+    /// A text.
+    Text(String),
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// Whether anything is other than before; nothing was touched if not.
+    pub changed: bool,
+    /// The number of the configuration in force.
+    pub generation: u64,
+    /// What was warned of, as people read it.
+    pub warnings: String,
+    /// Outbounds and groups that are new, by their tags.
+    pub added: Vec<Tag>,
+    /// Outbounds and groups that are gone.
+    pub removed: Vec<Tag>,
+    /// Connections that were closed because their outbound is gone, as `interrupt_exist_connections` wants.
+    pub interrupted: usize,
+}
+
+/// Why the configuration stays as it is.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// It cannot be read.
+    #[error("{reason}")]
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
+    /// There are errors in it.
+    #[error("{rendered}")]
+    Invalid {
+        /// All that was found, with places, as people read it.
+        rendered: String,
+        /// The same for programs.
+        diagnostics: Value,
+    },
+    /// It cannot come into force: an address is taken, or a critical rule set missing.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Reading {
+    fn source(&self, from: &ReloadFrom) -> Result<Source, ReloadError> {
+        let unreadable =
+            |error: &dyn std::error::Error| ReloadError::Unreadable { reason: Chain(error).to_string() };
+        match from {
+            ReloadFrom::Files if self.paths.is_empty() => Err(ReloadError::Unreadable {
+                reason: "the program runs without a configuration file, so that there is none to read again"
+                    .to_owned(),
+            }),
+            ReloadFrom::Files => read_files(&self.paths).map_err(|error| unreadable(&error)),
+            ReloadFrom::Path(path) => {
+                read_files(std::slice::from_ref(path)).map_err(|error| unreadable(&error))
+            }
+            ReloadFrom::Text(text) => {
+                Source::new("(text)", text.as_str()).map_err(|error| unreadable(&error))
+            }
+        }
+    }
+
+    /// Reads and compiles a configuration, which takes its time.
+    fn load(&self, from: &ReloadFrom) -> Result<(Ready, String), ReloadError> {
+        let source = self.source(from)?;
+        let options = Options { unknown_keys: self.unknown_keys, env: &self.env };
+        let loaded = load(&source, &options, &self.assets);
+        let rendered = render(&source, &loaded.diagnostics, Style::Plain);
+        let diagnostics = loaded.to_json(&source);
+        let Loaded { ready, diagnostics: found } = loaded;
+        let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        match ready.filter(|_| !failed) {
+            Some(ready) => Ok((ready, rendered)),
+            None => Err(ReloadError::Invalid { rendered, diagnostics }),
+        }
+    }
+}
+
+impl Control {
+    /// Has somebody follow the configuration from the next one on.
+    pub fn add_companion(&self, companion: Arc<dyn Companion>) {
+        self.0.companions.lock().push(companion);
+    }
+
+    /// Reads a configuration and puts it in force. What is wrong with it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is wrong, or cannot come into force.
+    pub async fn reload(&self, reading: &Reading, from: ReloadFrom) -> Result<ReloadReport, ReloadError> {
+        let reading = reading.clone();
+        let loading = spawn_blocking(move || reading.load(&from)).await;
+        let loaded =
+            loading.unwrap_or_else(|stopping| Err(ReloadError::Refused { reason: stopping.to_string() }));
+        let result = match loaded {
+            Ok((ready, warnings)) => {
+                let installed = self.install(ready).await;
+                installed.map(|report| ReloadReport { warnings, ..report })
+            }
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(report) if report.changed => {
+                self.0.core.counts.reloads.add_one();
+                info!(generation = report.generation, added = ?report.added, removed = ?report.removed, "configuration taken");
+            }
+            Ok(_) => info!("the configuration is the one in force"),
+            Err(error) => {
+                self.0.core.counts.failed_reloads.add_one();
+                warn!(%error, "the configuration stays as it is");
+            }
+        }
+        result
+    }
+
+    /// Puts a configuration in force.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot come into force; nothing has changed then.
+    pub async fn install(&self, ready: Ready) -> Result<ReloadReport, ReloadError> {
+        let refused =
+            |error: &dyn std::error::Error| ReloadError::Refused { reason: Chain(error).to_string() };
+        let running = &self.0;
+        let mut entrances = running.entrances.lock().await;
+        let core = &running.core;
+        let old = core.installed.load_full();
+        if ready.fingerprint.is_some() && ready.fingerprint == old.fingerprint {
+            return Ok(ReloadReport { generation: old.generation, ..ReloadReport::default() });
+        }
+        if core.stopping.is_cancelled() {
+            return Err(ReloadError::Refused { reason: "the program is stopping".to_owned() });
+        }
+        let Ready { config, snapshot, fingerprint } = ready;
+        let (config, snapshot, before) = (Arc::new(config), Arc::new(snapshot), core.snapshot.load_full());
+
+        let plan = entrances.plan(&config, &snapshot, Some(&old.config), &running.workers);
+        let plan = plan.map_err(|error| refused(&error))?;
+        let cache = new_cache(&old.config, &config);
+        let follower = Follower::start(running, &snapshot, &before, cache.as_ref()).await;
+        let follower = follower.map_err(|error| refused(&error))?;
+        let stop = core.stopping.child_token();
+        let generation = old.generation + 1;
+        let installed = Installed::pending(config.clone(), snapshot.clone(), (generation, fingerprint), stop);
+        let held = Held { core: core.clone(), installed: Arc::new(installed) };
+        let prepared = prepare(running, &held, &config).await;
+        let commits = match prepared {
+            Ok(commits) => commits,
+            Err(reason) => {
+                held.installed.stop.cancel();
+                follower.give_up().await;
+                return Err(ReloadError::Refused { reason });
+            }
+        };
+
+        // Nothing can fail from here on.
+        go_on_counting(&snapshot, &old.config, &before, &config);
+        if let (Some(modes), Some(known)) = (snapshot.modes(), before.modes()) {
+            // A mode that is gone leaves the default.
+            let _gone = modes.set(&known.current());
+        }
+        core.connections.set_stats(config.stats);
+        if let Some(cache) = cache {
+            core.cache.store(Arc::new(cache));
+        }
+        let addresses = plan.addresses.clone();
+        held.installed.take_over(core);
+        running.begin(entrances.put(plan, &core.stopping));
+        *running.addresses.lock() = addresses;
+        commits.into_iter().for_each(|commit| commit());
+        before.health().retire().await;
+        let (added, removed) = difference(&old.config, &config);
+        let interrupted = interrupt(running, &before, &snapshot);
+        Ok(ReloadReport { changed: true, generation, warnings: String::new(), added, removed, interrupted })
+    }
+}
+
+/// The watch over the members of a configuration that is to be.
+struct Follower {
+    snapshot: Arc<Snapshot>,
+}
+
+impl Follower {
+    /// Begins to watch, with all that is known of members that stay.
+    async fn start(
+        running: &Running,
+        snapshot: &Arc<Snapshot>,
+        before: &Arc<Snapshot>,
+        cache: Option<&Cache>,
+    ) -> Result<Self, StartError> {
+        let core = &running.core;
+        snapshot.queries().attach(core);
+        let knowledge = before.health().ask_knowledge().await;
+        let legacy = Legacy { snapshot: before.clone(), knowledge };
+        let kept = core.cache();
+        let surroundings = Surroundings {
+            connections: core.connections.clone(),
+            cache: cache.unwrap_or(&kept),
+            stop: core.stopping.clone(),
+        };
+        let _inside = running.runtime.enter();
+        Health::start(snapshot, surroundings, Some(&legacy))?;
+        Ok(Self { snapshot: snapshot.clone() })
+    }
+
+    async fn give_up(self) {
+        self.snapshot.health().retire().await;
+    }
+}
+
+/// Fetches rule sets that are critical, and has others follow.
+async fn prepare(
+    running: &Running,
+    held: &Held,
+    config: &Config,
+) -> Result<Vec<crate::companion::Commit>, String> {
+    let critical = {
+        let _inside = running.runtime.enter();
+        rule_sets::start(held).map_err(|error| error.to_string())?
+    };
+    critical.wait().await.map_err(|error| error.to_string())?;
+    let companions = running.companions.lock().clone();
+    prepare_all(&companions, config).await
+}
+
+/// What is kept for the next start, if that is elsewhere now.
+fn new_cache(old: &Config, new: &Config) -> Option<Cache> {
+    let settings = new.experimental.cache_file.as_ref();
+    (old.experimental.cache_file.as_ref() != settings).then(|| Cache::open(settings))
+}
+
+/// Has rules that say the same go on counting.
+fn go_on_counting(new: &Snapshot, old_config: &Config, old: &Snapshot, config: &Config) {
+    let name = |rule: &waypost_config::model::Rule| {
+        format!("{} {}", waypost_config::rule_text(rule), rule_action(rule).0)
+    };
+    let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, rule) in old_config.routing.rules.iter().enumerate().rev() {
+        known.entry(name(rule)).or_default().push(index);
+    }
+    for (index, rule) in config.routing.rules.iter().enumerate() {
+        if let Some(before) = known.get_mut(&name(rule)).and_then(Vec::pop) {
+            new.hits().go_on_from(index, old.hits().of(before));
+        }
+    }
+    new.hits().go_on_unmatched(old.hits().unmatched());
+}
+
+/// The tags that only the second configuration has, and those that only the first has.
+fn difference(old: &Config, new: &Config) -> (Vec<Tag>, Vec<Tag>) {
+    let tags = |config: &Config| -> Vec<Tag> {
+        let outbounds = config.outbounds.iter().filter_map(|outbound| outbound.tag.as_ref());
+        let balancers = config.routing.balancers.iter().map(|balancer| &balancer.tag);
+        outbounds.chain(balancers).map(|tag| tag.value.clone()).collect()
+    };
+    let (old, new) = (tags(old), tags(new));
+    let added = new.iter().filter(|tag| !old.contains(tag)).cloned().collect();
+    (added, old.into_iter().filter(|tag| !new.contains(tag)).collect())
+}
+
+/// Closes connections through members that are no longer in their group, if that group wants it.
+fn interrupt(running: &Running, old: &Snapshot, new: &Snapshot) -> usize {
+    let mut closed = 0;
+    for (_, group, settings) in old.pools().iter().filter(|(_, _, settings)| settings.interrupts) {
+        let stays = new.pools().iter().find(|(_, other, other_settings)| {
+            other.tag() == group.tag() && other_settings.is_balancer == settings.is_balancer
+        });
+        let is_member =
+            |tag: &Tag| stays.is_some_and(|(_, other, _)| other.members().any(|member| member.tag == *tag));
+        let gone: Vec<Tag> =
+            group.members().map(|member| member.tag.clone()).filter(|tag| !is_member(tag)).collect();
+        for network in [Network::Tcp, Network::Udp] {
+            closed += running.core.connections.close_through(group.tag(), network, &gone);
+        }
+    }
+    closed
+}
