@@ -41,6 +41,7 @@ mod nearest;
 mod object;
 mod options;
 mod probe_url;
+mod remote;
 mod render;
 mod report;
 pub mod rule_set;

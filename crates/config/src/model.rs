@@ -3,6 +3,7 @@
 //! Values that a later stage may have to complain about (an unknown tag, a geosite code that no
 //! file has) carry the place they came from.
 
+mod api;
 mod dns;
 mod endpoint;
 mod experimental;
@@ -18,12 +19,13 @@ use std::sync::Arc;
 
 use waypost_net::{Host, Networks, Secret, Tag};
 
+pub use self::api::{Api, ApiService};
 pub use self::dns::{
     AddressFilter, Dns, DnsFallback, DnsOutbound, DnsProtocol, DnsRule, DnsServer, DnsServerAddress, DnsWay,
     HostsAnswer, HostsEntry, OtherQuestions,
 };
 pub use self::endpoint::{Door, Limits, Listen, Policy, Redirect, SocketOptions, Stats};
-pub use self::experimental::{CacheFile, ClashApi, Experimental};
+pub use self::experimental::{ApiListen, CacheFile, ClashApi, Experimental};
 pub use self::groups::{Selector, UrlTest};
 pub use self::load_balance::{
     DialPace, EmptyPoolAction, Hash, HashAlgorithm, Hysteresis, KeyPart, LoadBalance, LoadBalanceStrategy,
@@ -61,6 +63,8 @@ pub struct Config {
     pub experimental: Experimental,
     /// What traffic is counted for.
     pub stats: Stats,
+    /// `api`: V2Ray's remote control over gRPC.
+    pub api: Option<Api>,
 }
 
 /// `log`.
@@ -202,6 +206,8 @@ pub enum OutboundProtocol {
     Http(Vec<ProxyServer>),
     /// `dns`: answer DNS questions from the `dns` section.
     Dns(Box<DnsOutbound>),
+    /// `api`: the remote control over gRPC, which serves whoever is sent there.
+    Api,
     /// `loopback`: through the rules again, as if it came in by another inbound.
     Loopback {
         /// `inboundTag`: what the rules see then.
@@ -226,6 +232,7 @@ impl OutboundProtocol {
             | Self::Socks(_)
             | Self::Http(_)
             | Self::Dns(_)
+            | Self::Api
             | Self::Loopback { .. } => false,
         }
     }
@@ -237,6 +244,7 @@ impl OutboundProtocol {
             Self::Freedom { .. } | Self::Socks(_) | Self::Http(_) => true,
             Self::Blackhole { .. }
             | Self::Dns(_)
+            | Self::Api
             | Self::Loopback { .. }
             | Self::Selector(_)
             | Self::UrlTest(_)

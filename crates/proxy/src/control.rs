@@ -4,8 +4,9 @@ mod delay;
 mod dns;
 mod reports;
 
-use std::sync::Arc;
+use std::{os::unix::net::UnixStream, sync::Arc};
 
+use tokio::sync::mpsc;
 use waypost_balance::SelectError;
 use waypost_config::model::Config;
 use waypost_net::{Flow, Tag};
@@ -144,6 +145,13 @@ impl Control {
     /// and keeps the record. Names are looked up if a rule asks for that; nothing is dialled.
     pub async fn explain(&self, flow: Flow) -> Explained {
         explain_running(self.snapshot(), flow).await
+    }
+
+    /// Connections to the remote control that come by a rule (`api.tag` of V2Ray); `None` if somebody
+    /// serves them already. They do not block.
+    #[must_use]
+    pub fn take_api_streams(&self) -> Option<mpsc::Receiver<UnixStream>> {
+        self.0.core.api_streams.receiver.lock().take()
     }
 
     /// What connections are decided with at this moment.

@@ -1,14 +1,19 @@
 //! Ways out: dialing the target itself, or through a proxy server.
 
+mod api;
 mod associate;
 mod connect;
 mod error;
 mod servers;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::net::UnixStream,
+};
 
 use tokio::{
     net::TcpStream,
+    sync::mpsc,
     time::{Instant, timeout_at},
 };
 use waypost_config::model::{
@@ -20,6 +25,7 @@ use waypost_net::{DomainName, Host, Tag, Target};
 use crate::Stream;
 
 use self::{
+    api::ApiDoor,
     connect::{connect, order_addresses},
     servers::ProxyProtocol,
 };
@@ -39,6 +45,7 @@ enum Kind {
     Loopback { inbound: Tag },
     Proxy(ProxyServers),
     Dns(Box<DnsOutbound>, SocketOptions),
+    Api(ApiDoor),
 }
 
 /// How datagrams leave by a way out.
@@ -102,6 +109,7 @@ impl Dialer {
                 Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers, socket)?)
             }
             OutboundProtocol::Dns(outbound) => Kind::Dns(outbound.clone(), socket.clone()),
+            OutboundProtocol::Api => Kind::Api(ApiDoor::default()),
             OutboundProtocol::LoadBalance(_)
             | OutboundProtocol::Selector(_)
             | OutboundProtocol::UrlTest(_) => {
@@ -114,7 +122,7 @@ impl Dialer {
     pub(crate) fn is_testable(&self) -> bool {
         match self.0 {
             Kind::Freedom { .. } | Kind::Proxy(_) => true,
-            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) => false,
+            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) | Kind::Api(_) => false,
         }
     }
 
@@ -122,7 +130,11 @@ impl Dialer {
     pub(crate) fn is_at_fault(&self, error: &DialError) -> bool {
         match self.0 {
             // What dials the target itself has no fault of its own.
-            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) => false,
+            Kind::Freedom { .. }
+            | Kind::Blackhole { .. }
+            | Kind::Loopback { .. }
+            | Kind::Dns(..)
+            | Kind::Api(_) => false,
             Kind::Proxy(_) => !error.is_answer() && !matches!(error, DialError::NoRoom),
         }
     }
@@ -134,7 +146,7 @@ impl Dialer {
                 DatagramWay::Freedom(DirectWay { resolve: *resolve, redirect: redirect.as_ref(), socket })
             }
             // One that answers itself lets nothing out.
-            Kind::Blackhole { .. } | Kind::Dns(..) => DatagramWay::Blackhole,
+            Kind::Blackhole { .. } | Kind::Dns(..) | Kind::Api(_) => DatagramWay::Blackhole,
             Kind::Loopback { inbound } => DatagramWay::Loopback(inbound),
             Kind::Proxy(servers) => DatagramWay::Proxy(servers),
         }
@@ -144,7 +156,11 @@ impl Dialer {
     pub(crate) fn dns(&self) -> Option<&DnsOutbound> {
         match &self.0 {
             Kind::Dns(outbound, _) => Some(outbound),
-            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) => None,
+            Kind::Freedom { .. }
+            | Kind::Blackhole { .. }
+            | Kind::Loopback { .. }
+            | Kind::Proxy(_)
+            | Kind::Api(_) => None,
         }
     }
 
@@ -152,7 +168,7 @@ impl Dialer {
     pub(crate) fn loopback(&self) -> Option<&Tag> {
         match &self.0 {
             Kind::Loopback { inbound } => Some(inbound),
-            Kind::Dns(..) => None,
+            Kind::Dns(..) | Kind::Api(_) => None,
             Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Proxy(_) => None,
         }
     }
@@ -165,7 +181,14 @@ impl Dialer {
                 redirect.is_none() && *socket == SocketOptions::default()
             }
             Kind::Dns(_, socket) => *socket == SocketOptions::default(),
-            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) => false,
+            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) | Kind::Api(_) => false,
+        }
+    }
+
+    /// Has connections to the remote control served there.
+    pub(crate) fn open_api(&self, streams: &mpsc::Sender<UnixStream>) {
+        if let Kind::Api(door) = &self.0 {
+            door.open(streams);
         }
     }
 
@@ -194,6 +217,7 @@ impl Dialer {
                 let resolve = FreedomResolve::Use(AddressFamily::Any);
                 DirectWay { resolve, redirect: None, socket }.dial(target, prefer, resolver, deadline).await
             }
+            Kind::Api(door) => door.dial(),
             Kind::Loopback { inbound } => Err(DialError::Loopback { inbound: inbound.clone() }),
             Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
             Kind::Proxy(servers) => Box::pin(servers.dial(target, resolver, deadline)).await,

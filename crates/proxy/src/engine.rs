@@ -26,7 +26,7 @@ use crate::{
     rejections::Rejections,
     reports::GroupReport,
     rule_sets::{self, CriticalSetError, RuleSetReport},
-    shared::Core,
+    shared::{ApiStreams, Core},
     snapshot::Snapshot,
     udp::{DroppedDatagrams, Udp},
 };
@@ -257,10 +257,11 @@ impl Running {
             cache: ArcSwap::from_pointee(cache),
             rejections: Rejections::default(),
             counts: Counts::default(),
+            api_streams: ApiStreams::default(),
             stopping,
         });
         installed.take_over(&core);
-        snapshot.queries().attach(&core);
+        core.attach(&snapshot);
         let held = Held { core: core.clone(), installed };
         let running = Self {
             core,

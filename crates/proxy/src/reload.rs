@@ -241,7 +241,7 @@ impl Follower {
         cache: Option<&Cache>,
     ) -> Result<Self, StartError> {
         let core = &running.core;
-        snapshot.queries().attach(core);
+        core.attach(snapshot);
         let knowledge = before.health().ask_knowledge().await;
         let legacy = Legacy { snapshot: before.clone(), knowledge };
         let kept = core.cache();

@@ -1,14 +1,12 @@
-use waypost_net::Secret;
-
 use crate::{
-    Spanned,
     keys::{Form, Key, KeyTable},
-    model::{CacheFile, ClashApi, Experimental},
+    model::{CacheFile, Experimental},
     object::Object,
+    remote,
     report::Report,
 };
 
-const LATER: &str = "the control API is not available in this version";
+const IN_V2RAY: &str = "a file of V2Ray has `api` for it";
 const NO_FAKE_IP: &str = "there are no fake addresses";
 
 pub(super) static EXPERIMENTAL: KeyTable = KeyTable {
@@ -18,32 +16,8 @@ pub(super) static EXPERIMENTAL: KeyTable = KeyTable {
     keys: &[
         Key::new("cache_file", Form::Object("CacheFile"), "What is kept from one run to the next."),
         Key::new("clash_api", Form::Object("ClashApi"), "Remote control in the manner of Clash."),
-        Key::new("v2ray_api", Form::Map, "Remote control in the manner of V2Ray.").no_effect(LATER),
+        Key::new("v2ray_api", Form::Map, "Remote control in the manner of V2Ray.").no_effect(IN_V2RAY),
         Key::new("debug", Form::Map, "For the developers of sing-box.").no_effect("it is for developers"),
-    ],
-};
-
-pub(super) static CLASH_API: KeyTable = KeyTable {
-    name: "ClashApi",
-    path: "experimental.clash_api",
-    doc: "Remote control in the manner of Clash.",
-    keys: &[
-        Key::new("external_controller", Form::Text, "The address to listen on.").no_effect(LATER),
-        Key::new("secret", Form::Text, "What clients have to know."),
-        Key::new("default_mode", Form::Text, "The mode that `clash_mode` conditions see; `Rule` without it."),
-        Key::new("external_ui", Form::Text, "The folder of a web page.").no_effect(LATER),
-        Key::new("external_ui_download_url", Form::Text, "Where the web page is fetched from.")
-            .no_effect(LATER),
-        Key::new("external_ui_download_detour", Form::Text, "What it is fetched through.").no_effect(LATER),
-        Key::new("access_control_allow_origin", Form::OneOrMany(&Form::Text), "Web pages that may use it.")
-            .no_effect(LATER),
-        Key::new("access_control_allow_private_network", Form::Flag, "Whether public web pages may use it.")
-            .no_effect(LATER),
-        Key::new("store_mode", Form::Flag, "Old form.").no_effect("use `cache_file`"),
-        Key::new("store_selected", Form::Flag, "Old form.").no_effect("use `cache_file`"),
-        Key::new("store_fakeip", Form::Flag, "Old form.").no_effect(NO_FAKE_IP),
-        Key::new("cache_file", Form::Text, "Old form.").no_effect("use `cache_file` of `experimental`"),
-        Key::new("cache_id", Form::Text, "Old form.").no_effect("use `cache_file` of `experimental`"),
     ],
 };
 
@@ -72,14 +46,8 @@ pub(super) fn read(file: &Object<'_>, report: &mut Report<'_>) -> Experimental {
     let text = |object: &Object<'_>, name, report: &mut Report<'_>| -> Option<Box<str>> {
         object.text(name, report).filter(|text| !text.value.is_empty()).map(|text| text.value.into())
     };
-    let clash_api = object.object("clash_api", &CLASH_API, report).map(|api| ClashApi {
-        listen: api
-            .text("external_controller", report)
-            .filter(|text| !text.value.is_empty())
-            .map(|text| Spanned::new(text.value.into(), text.span)),
-        secret: text(&api, "secret", report).map(Secret::new),
-        default_mode: text(&api, "default_mode", report),
-    });
+    let clash_api =
+        object.object("clash_api", &remote::SINGBOX, report).map(|api| remote::read(&api, report));
     let cache_file = object.object("cache_file", &CACHE_FILE, report).and_then(|cache| {
         let enabled = cache.flag("enabled", report).is_some_and(|flag| flag.value);
         let (path, id) = (text(&cache, "path", report), text(&cache, "cache_id", report));

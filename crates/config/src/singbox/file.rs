@@ -89,6 +89,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         routing,
         stats: Stats::default(),
         experimental,
+        api: None,
     })
 }
 

@@ -64,6 +64,6 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &crate::rule_set::HEADLESS_RULE,
     &http_client::HTTP_CLIENT,
     &experimental::EXPERIMENTAL,
-    &experimental::CLASH_API,
+    &crate::remote::SINGBOX,
     &experimental::CACHE_FILE,
 ];

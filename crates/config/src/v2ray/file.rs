@@ -1,5 +1,5 @@
 use super::{
-    checks, dns, groups, inbound, log, names::Names, observatory, outbound, policy, routing, strategy,
+    api, checks, dns, groups, inbound, log, names::Names, observatory, outbound, policy, routing, strategy,
 };
 use crate::{
     Dialect, Span,
@@ -7,10 +7,11 @@ use crate::{
     keys::{Form, Key, KeyTable},
     model::{Config, Experimental},
     object::Object,
+    remote,
     report::Report,
 };
 
-const SECTIONS: &str = "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds`, `routing`, `policy`, `stats` and the observatories";
+const SECTIONS: &str = "this version has no such section; there are `log`, `dns`, `inbounds`, `outbounds`, `routing`, `policy`, `stats`, `api`, `clashApi` and the observatories";
 
 pub(super) static FILE: KeyTable = KeyTable {
     name: "File",
@@ -39,7 +40,7 @@ pub(super) static FILE: KeyTable = KeyTable {
         Key::new("outboundDetour", Form::Objects("Outbound"), "Old form: outbounds after `outbound`."),
         Key::new("port", Form::Port, "Old form: the port of `inbound`.")
             .unsupported("it is the old form; write `port` in the inbound"),
-        section("api", "V2Ray's remote control over gRPC."),
+        Key::new("api", Form::Object("Api"), "Remote control over gRPC, in the manner of V2Ray and Xray."),
         Key::new("observatory", Form::Object("Observatory"), "Probes of outbounds in the background."),
         Key::new("burstObservatory", Form::Object("BurstObservatory"), "Probes of outbounds in bursts."),
         Key::new("multiObservatory", Form::Object("MultiObservatory"), "Several observatories."),
@@ -55,7 +56,8 @@ pub(super) static FILE: KeyTable = KeyTable {
         section("env", "Environment settings of Xray."),
         section("version", "The versions of Xray that a file is for."),
         section("geodata", "Automatic updates of geo data."),
-        section("clashApi", "Remote control in the manner of Clash."),
+        Key::new("clashApi", Form::Object("ClashApi"), "Remote control in the manner of Clash.")
+            .alias(&["clash_api"]),
         section("extension", "V2Ray 5 extensions."),
     ],
 };
@@ -91,15 +93,18 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         }
         None => outbound::read_all(&outbounds, &mut names, report),
     };
+    let api = api::read(&file, &mut names, report);
+    let outbounds: Vec<_> = outbounds.into_iter().chain(api.as_ref().and_then(api::outbound)).collect();
     observatory::read_all(&file, &mut names, report);
     let routing = routing::read(&file, &mut names, report);
     groups::check_members(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
     strategy::find_unasked(&names, report);
     let observatories = names.observatories;
-    let experimental = Experimental::default();
+    let clash_api = file.object("clashApi", &remote::V2RAY, report).map(|api| remote::read(&api, report));
+    let experimental = Experimental { clash_api, ..Experimental::default() };
     let dialect = Dialect::V2ray;
-    Some(Config { dialect, log, dns, inbounds, outbounds, observatories, routing, stats, experimental })
+    Some(Config { dialect, log, dns, inbounds, outbounds, observatories, routing, stats, experimental, api })
 }
 
 /// The elements of a list and of its old forms, which come first.

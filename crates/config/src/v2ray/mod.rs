@@ -1,6 +1,7 @@
 //! The dialect of V2Ray 4, V2Ray 5 (in its version 4 form) and Xray.
 
 mod accounts;
+mod api;
 mod attrs;
 mod balancer;
 mod conditions;
@@ -36,6 +37,8 @@ use crate::{checks, groups, host, keys::KeyTable, names};
 pub(crate) static TABLES: &[&KeyTable] = &[
     &file::FILE,
     &log::LOG,
+    &api::API,
+    &crate::remote::V2RAY,
     &dns::DNS,
     &dns_server::SERVER,
     &inbound::INBOUND,

@@ -3,6 +3,7 @@
 mod json;
 mod load_balance;
 mod losses;
+mod remote;
 mod rule_text;
 mod singbox;
 mod text;

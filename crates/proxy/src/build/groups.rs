@@ -43,8 +43,10 @@ pub(super) fn pools(config: &Config, leaves: &[Leaf], problems: &mut Vec<Diagnos
         specs.push(spec);
         spans.push(outbound.span);
     }
+    let selectable =
+        config.outbounds.iter().filter(|outbound| !matches!(outbound.protocol, OutboundProtocol::Api));
     let tags: Vec<Tag> =
-        config.outbounds.iter().filter_map(|outbound| Some(outbound.tag.as_ref()?.value.clone())).collect();
+        selectable.filter_map(|outbound| Some(outbound.tag.as_ref()?.value.clone())).collect();
     for balancer in &config.routing.balancers {
         specs.push(lowering.balancer(balancer, &tags, problems));
         spans.push(balancer.span);
@@ -89,6 +91,7 @@ impl Leaf {
             OutboundProtocol::Blackhole { .. } => (b"blackhole".to_vec(), Networks::ALL),
             // Nothing that a group could send there.
             OutboundProtocol::Dns(_) => (b"dns".to_vec(), Networks { tcp: false, udp: false }),
+            OutboundProtocol::Api => (b"api".to_vec(), Networks { tcp: false, udp: false }),
             OutboundProtocol::Loopback { inbound } => {
                 (format!("loopback|{inbound}").into_bytes(), Networks::ALL)
             }
@@ -178,6 +181,7 @@ impl<'a> Lowering<'a> {
             | OutboundProtocol::Socks(_)
             | OutboundProtocol::Http(_)
             | OutboundProtocol::Dns(_)
+            | OutboundProtocol::Api
             | OutboundProtocol::Loopback { .. } => None,
         }
     }

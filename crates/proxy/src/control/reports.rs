@@ -27,6 +27,8 @@ pub enum OutboundKind {
     Dns,
     /// It leads back into the rules.
     Loopback,
+    /// The remote control over gRPC.
+    Api,
     /// A SOCKS server.
     Socks,
     /// An HTTP proxy.
@@ -42,6 +44,7 @@ impl OutboundKind {
             Self::Block => "block",
             Self::Dns => "dns",
             Self::Loopback => "loopback",
+            Self::Api => "api",
             Self::Socks => "socks",
             Self::Http => "http",
         }
@@ -53,6 +56,7 @@ impl OutboundKind {
             OutboundProtocol::Blackhole { .. } => Some(Self::Block),
             OutboundProtocol::Dns(_) => Some(Self::Dns),
             OutboundProtocol::Loopback { .. } => Some(Self::Loopback),
+            OutboundProtocol::Api => Some(Self::Api),
             OutboundProtocol::Socks(_) => Some(Self::Socks),
             OutboundProtocol::Http(_) => Some(Self::Http),
             OutboundProtocol::LoadBalance(_)

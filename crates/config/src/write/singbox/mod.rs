@@ -17,6 +17,7 @@ use waypost_net::Tag;
 use super::{
     json::{Fields, Json},
     losses::Losses,
+    remote,
 };
 use crate::{
     Dialect, Span,
@@ -27,6 +28,9 @@ use crate::{
 pub(super) fn file(config: &Config, losses: &mut Losses) -> Json {
     let names = Names::new(config);
     let mut file = Fields::default();
+    if let Some(api) = &config.api {
+        losses.drop(api.span, "`api`, the remote control over gRPC");
+    }
     file.put_filled("log", log(config.log.level));
     let dns = match config.dialect {
         Dialect::V2ray => dns::dns(&config.dns, losses),
@@ -67,11 +71,7 @@ fn log(level: Option<LogLevel>) -> Fields {
 fn experimental(experimental: &Experimental) -> Fields {
     let mut fields = Fields::default();
     if let Some(api) = &experimental.clash_api {
-        let mut written = Fields::default();
-        written.put_some("external_controller", api.listen.as_ref().map(|listen| &*listen.value));
-        written.put_some("secret", api.secret.as_ref().map(|secret| secret.expose()));
-        written.put_some("default_mode", api.default_mode.as_deref());
-        fields.put("clash_api", written);
+        fields.put("clash_api", remote::clash_api(api));
     }
     if let Some(cache) = &experimental.cache_file {
         let mut written = Fields::default();
@@ -140,6 +140,7 @@ fn is_wanted(config: &Config, tag: Option<&Tag>, index: usize) -> bool {
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_)
         | OutboundProtocol::Dns(_)
+        | OutboundProtocol::Api
         | OutboundProtocol::Loopback { .. } => false,
     });
     let in_balancer = config.routing.balancers.iter().any(|balancer| {

@@ -32,6 +32,8 @@ pub(super) fn is_action(config: &Config, outbound: &Outbound) -> bool {
         // sing-box has a type for it, too.
         OutboundProtocol::Blackhole { http_response } => !http_response && config.dialect == Dialect::V2ray,
         OutboundProtocol::Dns(dns) => dns.is_plain(),
+        // Nothing listens there that could be reached.
+        OutboundProtocol::Api => true,
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_)
@@ -72,6 +74,7 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Option<Fields> {
             );
             return None;
         }
+        OutboundProtocol::Api => return None,
         OutboundProtocol::Loopback { .. } => {
             losses.lose(outbound.span, "that connections take the rules again", None);
             return None;

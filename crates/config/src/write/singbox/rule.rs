@@ -145,7 +145,7 @@ fn put_target(target: &RuleTarget, config: &Config, names: &Names, fields: &mut 
 fn action_of(config: &Config, outbound: &Outbound) -> Option<&'static str> {
     match &outbound.protocol {
         OutboundProtocol::Dns(_) => Some("hijack-dns"),
-        OutboundProtocol::Loopback { .. } => Some("reject"),
+        OutboundProtocol::Loopback { .. } | OutboundProtocol::Api => Some("reject"),
         OutboundProtocol::Blackhole { .. } => is_action(config, outbound).then_some("reject"),
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Socks(_)

@@ -15,9 +15,9 @@ use waypost_net::Tag;
 use super::{
     json::{Fields, Json},
     losses::Losses,
-    text,
+    remote, text,
 };
-use crate::model::{Config, DomainStrategy, OutboundProtocol, ResolveOptions, Stats};
+use crate::model::{Api, Config, DomainStrategy, OutboundProtocol, ResolveOptions, Stats};
 
 /// The whole file.
 pub(super) fn file(config: &Config, losses: &mut Losses) -> Json {
@@ -44,8 +44,18 @@ pub(super) fn file(config: &Config, losses: &mut Losses) -> Json {
     routing.put_filled("balancers", balancer::balancers(config));
     file.put_filled("routing", routing);
     put_policy(policy, config.stats, &mut file);
+    file.put_some("api", config.api.as_ref().map(api));
+    file.put_some("clashApi", config.experimental.clash_api.as_ref().map(remote::clash_api));
     lose_rest(config, losses);
     Json::from(file)
+}
+
+fn api(api: &Api) -> Fields {
+    let mut fields = Fields::default();
+    fields.put_some("tag", api.tag.as_ref().map(|tag| tag.value.as_str()));
+    fields.put("services", api.services.iter().map(|service| service.name()).collect::<Vec<_>>());
+    fields.put_some("listen", api.listen.as_ref().map(|listen| listen.value.to_string()));
+    fields
 }
 
 fn put_policy(levels: Fields, stats: Stats, file: &mut Fields) {
@@ -70,11 +80,6 @@ fn lose_rest(config: &Config, losses: &mut Losses) {
         let place = config.dns.resolver.as_ref().and_then(|resolver| resolver.server.as_ref());
         let place = place.map(|server| server.span).unwrap_or_default();
         losses.lose(place, "`default_domain_resolver`", None);
-    }
-    if let Some(api) = &config.experimental.clash_api
-        && let Some(listen) = &api.listen
-    {
-        losses.drop(listen.span, "`clash_api`, the remote control");
     }
 }
 

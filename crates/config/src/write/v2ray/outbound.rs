@@ -24,8 +24,9 @@ pub(super) fn outbounds(
     let tag = |outbound: &Outbound| outbound.tag.as_ref().map(|tag| tag.value.clone());
     let is_default = |outbound: &&Outbound| default.is_some() && tag(outbound).as_ref() == default;
     let (first, others): (Vec<_>, Vec<_>) = config.outbounds.iter().partition(is_default);
-    let mut written: Vec<Json> =
-        first.into_iter().chain(others).map(|one| outbound(one, losses).into()).collect();
+    // The one for remote control is written with that.
+    let all = first.into_iter().chain(others).filter(|one| !matches!(one.protocol, OutboundProtocol::Api));
+    let mut written: Vec<Json> = all.map(|one| outbound(one, losses).into()).collect();
     for (tag, protocol) in helpers {
         let mut fields = Fields::default();
         fields.put("tag", tag.as_str());
@@ -42,6 +43,7 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Fields {
         OutboundProtocol::Socks(servers) => ("socks", self::servers(servers)),
         OutboundProtocol::Http(servers) => ("http", self::servers(servers)),
         OutboundProtocol::Dns(dns) => ("dns", self::dns(dns)),
+        OutboundProtocol::Api => ("api", Fields::default()),
         OutboundProtocol::Loopback { inbound } => ("loopback", loopback(inbound)),
         OutboundProtocol::LoadBalance(group) => ("loadbalance", load_balance::settings(group)),
         OutboundProtocol::Selector(group) => ("selector", load_balance::selector(group)),
