@@ -89,14 +89,14 @@ impl Door {
         let mut associations = JoinSet::new();
         let mut settings = self.settings.load_full();
         while !stop.is_cancelled() || !associations.is_empty() {
-            let current = self.settings.load();
-            if !Arc::ptr_eq(&current, &settings) {
-                outboxes.clear();
-                settings = current.clone();
-            }
             tokio::select! {
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 readable = self.socket.readable() => {
+                    let current = self.settings.load_full();
+                    if !Arc::ptr_eq(&current, &settings) {
+                        outboxes.clear();
+                        settings = current;
+                    }
                     if readable.is_ok() {
                         self.read(&core, &mut outboxes, &mut associations);
                     }

@@ -18,6 +18,7 @@ mod handshake;
 mod http;
 mod listener;
 mod relay;
+mod reload;
 mod shadowed;
 mod shell;
 mod sing_box;
