@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod docs;
 mod geodata;
+mod proto;
 mod tidy;
 mod workspace;
 
@@ -22,6 +23,8 @@ enum Command {
     Tidy,
     /// Write the reference pages and the schemas of the configuration.
     Docs(docs::Options),
+    /// Write the messages and services of the gRPC API.
+    Proto(proto::Options),
     /// Run everything that must pass before a change is merged.
     Ci(ci::Options),
     /// Run the benchmarks, after making the data that they read.
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Geodata(options) => geodata::run(&options),
         Command::Tidy => tidy::run(),
         Command::Docs(options) => docs::run(&options),
+        Command::Proto(options) => proto::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Bench(options) => bench::run(&options),
     };

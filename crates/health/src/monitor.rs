@@ -84,6 +84,8 @@ pub struct Monitor {
     members: Vec<Member>,
     checks: Vec<(MemberId, Check)>,
     by_url: HashMap<(MemberId, Box<str>), CheckId>,
+    /// What each check asks, by its number.
+    urls: Vec<Box<str>>,
     pools: Vec<Pool>,
     n_in_flight: usize,
     uplink_suspected: bool,

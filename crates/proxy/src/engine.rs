@@ -12,7 +12,7 @@ use waypost_config::model::Config;
 use waypost_net::Tag;
 
 use crate::{
-    BindError, BoundAddress, ConnectionLimit, Connections, Workers,
+    BindError, BoundAddress, ConnectionLimit, Connections, Inherited, Workers,
     acceptor::Acceptor,
     build::{Fingerprint, Ready},
     cache::Cache,
@@ -100,7 +100,7 @@ impl Proxy {
     /// If one inbound cannot listen; none does then.
     pub fn start_on(workers: Workers, config: &Config, snapshot: Snapshot) -> Result<Self, StartError> {
         let (running, held) = Running::new(workers, (config, None), snapshot)?;
-        Self::listen(running, &held)
+        Self::listen(running, &held, Inherited::default())
     }
 
     /// Like [`start_on`](Self::start_on), but rule sets in files are read again when they change, and
@@ -111,6 +111,19 @@ impl Proxy {
     /// If one inbound cannot listen, or a critical rule set is missing and cannot be fetched; nothing
     /// listens then.
     pub async fn launch(workers: Workers, ready: Ready) -> Result<Self, StartError> {
+        Self::launch_with(workers, ready, Inherited::default()).await
+    }
+
+    /// As [`launch`](Self::launch), with listening sockets that somebody else opened.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn launch_with(
+        workers: Workers,
+        ready: Ready,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let Ready { config, snapshot, fingerprint } = ready;
         let (running, held) = Running::new(workers, (&config, fingerprint), snapshot)?;
         let started = match rule_sets::start(&held) {
@@ -121,13 +134,14 @@ impl Proxy {
             running.core.stopping.cancel();
             return Err(error);
         }
-        Self::listen(running, &held)
+        Self::listen(running, &held, inherited)
     }
 
-    fn listen(running: Running, held: &Held) -> Result<Self, StartError> {
+    fn listen(running: Running, held: &Held, mut inherited: Inherited) -> Result<Self, StartError> {
         let snapshot = running.core.snapshot.load_full();
         let mut entrances = Entrances::default();
-        let planned = entrances.plan(&held.installed.config, &snapshot, None, &running.workers);
+        let planned =
+            entrances.plan(&held.installed.config, &snapshot, None, (&running.workers, &mut inherited));
         let plan = planned.inspect_err(|_| running.core.stopping.cancel())?;
         let addresses = plan.addresses.clone();
         let begun = entrances.put(plan, &running.core.stopping);

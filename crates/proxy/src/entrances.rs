@@ -13,7 +13,7 @@ use waypost_config::model::{self, Config, InboundProtocol, Listen, SocketOptions
 use waypost_net::Tag;
 
 use crate::{
-    BindError, BoundAddress, BoundListener, ListenAddress, Listener, StartError, Workers,
+    BindError, BoundAddress, BoundListener, Inherited, ListenAddress, Listener, StartError, Workers,
     inbound::Inbound,
     snapshot::Snapshot,
     udp::{Door, DoorSettings, Hub, UdpPort},
@@ -110,7 +110,7 @@ impl Entrances {
         config: &Config,
         snapshot: &Snapshot,
         before: Option<&Config>,
-        workers: &Workers,
+        (workers, inherited): (&Workers, &mut Inherited),
     ) -> Result<Plan, StartError> {
         let mut plan = Plan::default();
         for (index, inbound) in config.inbounds.iter().enumerate() {
@@ -124,7 +124,7 @@ impl Entrances {
                 // Whoever is in counts on.
                 made.limits = entrance.serves.load().limits.clone();
             }
-            self.plan_streams(inbound, Arc::new(made), workers, &mut plan)?;
+            self.plan_streams(inbound, &Arc::new(made), (workers, &mut *inherited), &mut plan)?;
         }
         Ok(plan)
     }
@@ -136,8 +136,8 @@ impl Entrances {
     fn plan_streams(
         &self,
         inbound: &model::Inbound,
-        made: Arc<Inbound>,
-        workers: &Workers,
+        made: &Arc<Inbound>,
+        (workers, inherited): (&Workers, &mut Inherited),
         plan: &mut Plan,
     ) -> Result<(), StartError> {
         for place in stream_places(inbound)? {
@@ -152,7 +152,7 @@ impl Entrances {
                     }
                     (entrance.address.clone(), Source::Kept(index))
                 }
-                None => listen(&place, inbound, workers)?,
+                None => listen(&place, inbound, workers, inherited)?,
             };
             plan.addresses.push(ListenAddress { inbound: made.tag.clone(), address: address.clone() });
             let (inbound, socket) = (made.clone(), inbound.socket.clone());
@@ -189,7 +189,7 @@ impl Entrances {
                 Some((index, entrance)) => (entrance.address.clone(), Source::Kept(index)),
                 None => {
                     let bound = Arc::new(Door::bind(SocketAddr::new(*ip, port), settings.clone())?);
-                    let here = bound.address().unwrap_or(SocketAddr::new(*ip, port));
+                    let here = bound.address().unwrap_or_else(|| SocketAddr::new(*ip, port));
                     (BoundAddress::Ip(here), Source::New(bound))
                 }
             };
@@ -265,9 +265,9 @@ impl Entrances {
                 }
             }
         }
-        old.0.into_iter().flatten().for_each(close);
-        old.1.into_iter().flatten().for_each(close);
-        old.2.into_iter().flatten().for_each(close);
+        old.0.iter().flatten().for_each(close);
+        old.1.iter().flatten().for_each(close);
+        old.2.iter().flatten().for_each(close);
         begun
     }
 
@@ -287,7 +287,7 @@ impl Entrances {
     }
 }
 
-fn close<S>(entrance: Entrance<S>) {
+fn close<S>(entrance: &Entrance<S>) {
     info!(address = %entrance.address, "no longer listening");
     entrance.stop.cancel();
 }
@@ -328,13 +328,16 @@ fn listen(
     place: &Place,
     inbound: &model::Inbound,
     workers: &Workers,
+    inherited: &mut Inherited,
 ) -> Result<(BoundAddress, Source<Vec<Listener>>), StartError> {
-    let bound = match (place, &inbound.listen) {
-        (Place::Port { ip, port, .. }, _) => {
-            BoundListener::bind(*ip, *port, workers.len().max(1), &inbound.socket)?
-        }
-        (Place::Path(path), Listen::Unix { mode, .. }) => vec![BoundListener::bind_unix(path, *mode)?],
-        (Place::Path(path), Listen::Ports { .. }) => vec![BoundListener::bind_unix(path, None)?],
+    let wanted = match place {
+        Place::Port { ip, port, .. } => BoundAddress::Ip(SocketAddr::new(*ip, *port)),
+        Place::Path(path) => BoundAddress::Unix(path.clone()),
+    };
+    let bound = if let Some(socket) = inherited.take(&wanted) {
+        vec![BoundListener::inherit(socket, wanted)?]
+    } else {
+        bind(place, inbound, workers)?
     };
     let mut address = None;
     let mut listeners = Vec::with_capacity(bound.len());
@@ -347,9 +350,19 @@ fn listen(
     }
     let address = address.unwrap_or_else(|| match place {
         Place::Port { ip, port, .. } => BoundAddress::Ip(SocketAddr::new(*ip, *port)),
-        Place::Path(path) => BoundAddress::Unix(path.clone().into()),
+        Place::Path(path) => BoundAddress::Unix(path.clone()),
     });
     Ok((address, Source::New(listeners)))
+}
+
+fn bind(place: &Place, inbound: &model::Inbound, workers: &Workers) -> Result<Vec<BoundListener>, BindError> {
+    Ok(match (place, &inbound.listen) {
+        (Place::Port { ip, port, .. }, _) => {
+            BoundListener::bind(*ip, *port, workers.len().max(1), &inbound.socket)?
+        }
+        (Place::Path(path), Listen::Unix { mode, .. }) => vec![BoundListener::bind_unix(path, *mode)?],
+        (Place::Path(path), Listen::Ports { .. }) => vec![BoundListener::bind_unix(path, None)?],
+    })
 }
 
 /// The inbound of the same name in another configuration.

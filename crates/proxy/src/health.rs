@@ -100,6 +100,9 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) stop: CancellationToken,
 }
 
+/// Those of all members, and of all groups, by their numbers.
+type AllFigures = (Box<[Arc<MemberFigures>]>, Box<[Arc<GroupFigures>]>);
+
 /// Counts a live connection of a member until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LiveGuard(Option<Arc<MemberFigures>>);
@@ -112,11 +115,7 @@ impl Health {
         Self::new(pools.first_view(monotonic()), (members, groups), pools.n_pools())
     }
 
-    fn new(
-        view: View,
-        (members, groups): (Box<[Arc<MemberFigures>]>, Box<[Arc<GroupFigures>]>),
-        n_pools: usize,
-    ) -> Self {
+    fn new(view: View, (members, groups): AllFigures, n_pools: usize) -> Self {
         let (reports, waiting) = mpsc::channel(MAX_WAITING);
         Self(Arc::new(Shared {
             view: ArcSwap::from_pointee(view),
@@ -145,7 +144,7 @@ impl Health {
         let (mut monitor, mut states) = (pools.monitor(), choices::kept_states(pools, surroundings.cache));
         let now = monotonic();
         watch::plan(&mut monitor, now);
-        let mut figures: (Box<[Arc<MemberFigures>]>, Box<[Arc<GroupFigures>]>) = (
+        let mut figures: AllFigures = (
             (0..pools.n_outbounds()).map(|_| Arc::default()).collect(),
             pools.iter().map(|_| Arc::default()).collect(),
         );

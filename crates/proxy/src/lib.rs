@@ -26,6 +26,7 @@ mod health;
 mod hits;
 mod http;
 mod inbound;
+mod inherited;
 mod installed;
 mod limits;
 mod listener;
@@ -71,6 +72,7 @@ pub use handshake::{
 };
 pub use health::{DELAY_BOUNDS, DelayClasses, DelaySample, GroupChange};
 pub use inbound::Ends;
+pub use inherited::Inherited;
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
 pub use listener::{BindError, BoundAddress, BoundListener, Listener, bind};
 pub use mode::UnknownMode;

@@ -29,6 +29,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 pub struct BoundListener {
     socket: Socket,
     address: BoundAddress,
+    /// Whether nobody else opened it.
+    is_ours: bool,
 }
 
 /// Where a listening socket is reached.
@@ -128,7 +130,7 @@ impl BoundListener {
         };
         let listen = |(socket, address): (Socket, SocketAddr)| {
             socket.listen(BACKLOG)?;
-            Ok(Self { socket, address: BoundAddress::Ip(address) })
+            Ok(Self { socket, address: BoundAddress::Ip(address), is_ours: true })
         };
         let all = || -> io::Result<Vec<Self>> {
             if shares {
@@ -142,6 +144,25 @@ impl BoundListener {
         all().map_err(failed)
     }
 
+    /// A socket that listens already, which stays where it is when this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub(crate) fn inherit(socket: Socket, address: BoundAddress) -> Result<Self, BindError> {
+        let ready = || -> io::Result<()> {
+            socket.set_nonblocking(true)?;
+            if address.ip().is_some() {
+                socket.set_tcp_nodelay(true)?;
+            }
+            Ok(())
+        };
+        match ready() {
+            Ok(()) => Ok(Self { socket, address, is_ours: false }),
+            Err(source) => Err(BindError::Socket { address, source }),
+        }
+    }
+
     pub(crate) fn bind_unix(path: &str, mode: Option<u32>) -> Result<Self, BindError> {
         let address = BoundAddress::Unix(path.into());
         let failed = |source| BindError::Socket { address: address.clone(), source };
@@ -153,7 +174,7 @@ impl BoundListener {
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, is_ours: true })
     }
 
     /// Where it is reached.
@@ -168,7 +189,7 @@ impl BoundListener {
     ///
     /// If the runtime has no room for it.
     pub fn listen(self) -> io::Result<Listener> {
-        let Self { socket, address } = self;
+        let Self { socket, address, is_ours } = self;
         let kind = match &address {
             BoundAddress::Ip(address) => Kind::Tcp {
                 listener: TcpListener::from_std(socket.into())?,
@@ -177,7 +198,7 @@ impl BoundListener {
             },
             BoundAddress::Unix(path) => Kind::Unix {
                 listener: UnixListener::from_std(socket.into())?,
-                _file: RemoveFile((!path.starts_with('@')).then(|| PathBuf::from(&**path))),
+                _file: RemoveFile((is_ours && !path.starts_with('@')).then(|| PathBuf::from(&**path))),
             },
         };
         Ok(Listener { kind, address })

@@ -13,7 +13,7 @@ use waypost_config::{Options, Severity, Source, Style, UnknownKeys, model::Confi
 use waypost_net::{Network, Tag};
 
 use crate::{
-    StartError,
+    Inherited, StartError,
     build::{Assets, Loaded, Ready, load, read_files},
     cache::Cache,
     chain::Chain,
@@ -186,7 +186,12 @@ impl Control {
         let Ready { config, snapshot, fingerprint } = ready;
         let (config, snapshot, before) = (Arc::new(config), Arc::new(snapshot), core.snapshot.load_full());
 
-        let plan = entrances.plan(&config, &snapshot, Some(&old.config), &running.workers);
+        let plan = entrances.plan(
+            &config,
+            &snapshot,
+            Some(&old.config),
+            (&running.workers, &mut Inherited::default()),
+        );
         let plan = plan.map_err(|error| refused(&error))?;
         let cache = new_cache(&old.config, &config);
         let follower = Follower::start(running, &snapshot, &before, cache.as_ref()).await;

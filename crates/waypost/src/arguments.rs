@@ -1,11 +1,8 @@
 use std::{net::IpAddr, path::PathBuf};
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use waypost_config::{UnknownKeys, model::LogLevel};
+use clap::{Args, Parser, Subcommand};
 use waypost_proxy::net::{Network, Target};
+use waypost_service::{ConfigFile, LogFormat, RemoteOptions};
 
 /// Decides which way each connection goes, and which outbound carries it.
 ///
@@ -20,8 +17,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the proxy until it is told to stop (Ctrl-C or SIGTERM).
-    Run(Run),
+    #[command(flatten)]
+    Service(waypost_service::Command),
     /// Check a configuration and its geo data, and report every problem with its place.
     Check(Check),
     /// Show which rule would take a connection, why, and where it would go.
@@ -34,40 +31,6 @@ pub(crate) enum Command {
     Demo(waypost_demo::Command),
     /// Print the version.
     Version,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ConfigFile {
-    /// A configuration file, or a folder of them; may be repeated. Without it a built-in one is used
-    /// (127.0.0.1:1080, all direct).
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Vec<PathBuf>,
-    /// What an unknown key in the file is; with `warn` the file is used all the same.
-    #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = one_of(&UnknownKeys::WORDS))]
-    pub(crate) unknown_keys: UnknownKeys,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    pub(crate) file: ConfigFile,
-    /// How much to log, instead of what the file says [default: info]; only debug shows addresses.
-    #[arg(long, value_name = "LEVEL", value_parser = one_of(&LogLevel::WORDS))]
-    pub(crate) log_level: Option<LogLevel>,
-    /// How log lines look.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
-    pub(crate) log_format: LogFormat,
-    /// How many seconds connections may go on after the first signal to stop.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub(crate) grace: u64,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +49,8 @@ pub(crate) struct Check {
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
+    #[command(flatten)]
+    pub(crate) remote: RemoteOptions,
     /// Where the connection wants to go, such as `example.com:443` or `[2001:db8::1]:80`.
     #[arg(value_name = "HOST:PORT")]
     pub(crate) target: Target,
@@ -130,10 +95,4 @@ pub(crate) struct Simulate {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn one_of<T: Copy + Send + Sync>(words: &'static [(&str, T)]) -> impl TypedValueParser<Value = T> {
-    let word_of =
-        |word: String| words.iter().find(|(name, _)| *name == word).map_or(words[0].1, |found| found.1);
-    PossibleValuesParser::new(words.iter().map(|(name, _)| *name)).map(word_of)
 }

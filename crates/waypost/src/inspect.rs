@@ -1,19 +1,30 @@
 use std::{io::IsTerminal as _, net::SocketAddr, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
+use serde_json::{Value, json};
 use waypost_config::Severity;
 use waypost_proxy::{
     explain::explain_with_lookups,
     net::{Flow, Tag},
     simulate,
 };
+use waypost_service::{
+    LogFormat, Outcome, Remote, RemoteAnswer, assets, load_files, remote, report, write_stderr,
+};
 
 use crate::{
     EXIT_ERRORS,
-    arguments::{Check, Explain, LogFormat, Simulate},
-    load::{assets, load_files, report, write_stderr},
+    arguments::{Check, Explain, Simulate},
     print,
 };
+
+/// Runs a configuration, or talks to a program that does.
+pub(crate) fn service(command: &waypost_service::Command) -> anyhow::Result<ExitCode> {
+    match waypost_service::command(command)? {
+        Outcome::Done(text) => print(&text),
+        Outcome::Wrong => Ok(ExitCode::from(EXIT_ERRORS)),
+    }
+}
 
 /// Reports every problem; the exit code tells whether the configuration can run.
 pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
@@ -37,6 +48,9 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
 
 /// Decides about one connection that is only thought of. Names are looked up for real.
 pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
+    if let Some(remote) = remote(&arguments.remote)? {
+        return explain_live(arguments, &remote);
+    }
     let (source, loaded) = load_files(&arguments.file.config, &arguments.file)?;
     if loaded.ready.is_none() || !arguments.json {
         report(&source, &loaded)?;
@@ -56,6 +70,26 @@ pub(crate) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
         return print(&format!("{:#}\n", explained.to_json(&flow)));
     }
     print(&format!("{} to {}\n{explained}", flow.network, flow.target))
+}
+
+/// Has a program that runs decide, with all that it knows of its members.
+fn explain_live(arguments: &Explain, remote: &Remote) -> anyhow::Result<ExitCode> {
+    let source = arguments.source.map(|ip| SocketAddr::new(ip, arguments.source_port.unwrap_or(0)));
+    let answer = remote.explain(&json!({
+        "target": arguments.target.to_string(), "network": arguments.network.as_str(),
+        "source": source.map(|source| source.to_string()), "inbound": arguments.inbound,
+        "user": arguments.user, "protocol": arguments.protocol,
+    }))?;
+    let explained = match answer {
+        RemoteAnswer::Done(explained) => explained,
+        RemoteAnswer::Refused(why) => anyhow::bail!("{}: {why}", remote.address),
+    };
+    match explained.get("text").and_then(Value::as_str) {
+        Some(text) if !arguments.json => {
+            print(&format!("{} to {}\n{text}", arguments.network, arguments.target))
+        }
+        Some(_) | None => print(&format!("{explained:#}\n")),
+    }
 }
 
 /// Looks into files of lists, or makes them.

@@ -2,8 +2,6 @@
 
 mod arguments;
 mod inspect;
-mod load;
-mod run;
 
 use std::process::ExitCode;
 
@@ -18,7 +16,7 @@ const EXIT_FAILURE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Service(command) => inspect::service(&command),
         Command::Check(arguments) => inspect::check(&arguments),
         Command::Explain(arguments) => inspect::explain(&arguments),
         Command::Inspect(command) => inspect::files(&command),
@@ -27,7 +25,7 @@ fn main() -> ExitCode {
         Command::Version => print(&format!("waypost {}\n", env!("CARGO_PKG_VERSION"))),
     };
     result.unwrap_or_else(|error| {
-        let _closed = load::write_stderr(&format!("waypost: {error:#}\n"));
+        let _closed = waypost_service::write_stderr(&format!("waypost: {error:#}\n"));
         ExitCode::from(EXIT_FAILURE)
     })
 }

@@ -6,7 +6,7 @@ use super::Problem;
 use crate::workspace::Package;
 
 /// The crates of the project that each one may depend on, by name without prefix.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("net", &[]),
     ("geodata", &["net"]),
     ("geosite", &["net"]),
@@ -21,10 +21,12 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("dns", &["net", "geosite"]),
     ("transport", &["net", "wire"]),
     ("proxy", PROXY),
-    ("api", &["proxy"]),
+    ("api", &["net", "config", "proxy"]),
+    ("grpc", &["net", "config", "proxy"]),
+    ("service", &["net", "config", "proxy", "api", "grpc"]),
     ("demo", &["net", "config", "proxy"]),
     ("inspect", &["net", "geodata", "geosite", "geoip", "config", "proxy"]),
-    ("waypost", &["config", "proxy", "api", "demo", "inspect"]),
+    ("waypost", &["config", "proxy", "service", "demo", "inspect"]),
     ("testkit", &["net"]),
     ("xtask", &["geodata", "config"]),
 ];
@@ -49,7 +51,8 @@ const PROXY: &[&str] = &[
 /// Dependencies that mean a runtime or IO.
 const RUNTIME: [&str; 4] = ["tokio", "tokio-util", "socket2", "nix"];
 /// The crates that do IO.
-const WITH_IO: [&str; 8] = ["dns", "transport", "proxy", "api", "demo", "inspect", "waypost", "testkit"];
+const WITH_IO: [&str; 10] =
+    ["dns", "transport", "proxy", "api", "grpc", "service", "demo", "inspect", "waypost", "testkit"];
 
 /// Serialisation belongs to the configuration and to the API.
 const SERIALISATION: [&str; 2] = ["serde", "serde_json"];
@@ -57,7 +60,8 @@ const WITHOUT_SERIALISATION: [&str; 9] =
     ["net", "geosite", "geoip", "router", "ring", "health", "balance", "wire", "geodata"];
 
 /// Only the shell and what is above it know the configuration, besides itself.
-const WITH_CONFIG: [&str; 7] = ["config", "proxy", "api", "demo", "inspect", "waypost", "xtask"];
+const WITH_CONFIG: [&str; 9] =
+    ["config", "proxy", "api", "grpc", "service", "demo", "inspect", "waypost", "xtask"];
 
 /// Says whether a crate does its work without runtime, clock, environment and files.
 pub(super) fn is_pure(package: &Package) -> bool {

@@ -3,7 +3,7 @@
 use waypost_config::{Options, Source, parse, rule_text};
 
 fn texts(file: &str) -> Vec<String> {
-    let outcome = parse(&Source::new("config.json", file).unwrap(), &Options::default());
+    let outcome = parse(&Source::new("config.json", file).expect("a text"), &Options::default());
     let config = outcome.config.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics));
     config.routing.rules.iter().map(rule_text).collect()
 }

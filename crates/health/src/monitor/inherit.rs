@@ -26,9 +26,10 @@ impl Monitor {
             };
             member.passive = known.passive.clone();
             (member.last_success, member.failing_since) = (known.last_success, known.failing_since);
-            let checks = self.by_url.iter().filter(|((owner, _), _)| *owner == new_id);
+            let checks =
+                member.checks.iter().filter_map(|check| Some((*check, self.urls.get(check.index())?)));
             let pairs: Vec<(CheckId, CheckId)> = checks
-                .filter_map(|((_, url), &check)| Some((check, *old.by_url.get(&(old_id, url.clone()))?)))
+                .filter_map(|(check, url)| Some((check, *old.by_url.get(&(old_id, url.clone()))?)))
                 .collect();
             for (new_check, old_check) in pairs {
                 if let (Some((_, check)), Some((_, known))) =

@@ -32,6 +32,7 @@ impl Monitor {
         let id = CheckId(len_u32(self.checks.len()));
         self.checks.push((member, check));
         self.by_url.insert((member, url.into()), id);
+        self.urls.push(url.into());
         if let Some(member) = self.members.get_mut(member.index()) {
             member.checks.push(id);
         }

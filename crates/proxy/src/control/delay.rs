@@ -107,7 +107,7 @@ impl Control {
         for (member, check) in leaves {
             let question = match (own, url) {
                 (false, Some(url)) => Question { member, check: None, target: probe_target(url, &[]), limit },
-                (_, _) => own_question(&snapshot, (member, check), limit)?,
+                (_, _) => own_question(&snapshot, (member, check), (url, limit))?,
             };
             let (snapshot, room) = (snapshot.clone(), room.clone());
             tests.spawn(async move {
@@ -146,9 +146,12 @@ async fn ask(snapshot: &Arc<Snapshot>, question: Question) -> Result<Duration, D
     if let Some(check) = check {
         snapshot.health().report_probe(check, delay).await;
     }
-    result.map_err(|error| match error {
-        ProbeError::Timeout { .. } => DelayError::Timeout,
-        error => DelayError::Failed { reason: Chain(&error).to_string().into() },
+    result.map_err(|error| {
+        if matches!(error, ProbeError::Timeout { .. }) {
+            DelayError::Timeout
+        } else {
+            DelayError::Failed { reason: Chain(&error).to_string().into() }
+        }
     })
 }
 
@@ -166,18 +169,24 @@ fn is_own_url(snapshot: &Snapshot, leaves: &[(MemberId, Option<CheckId>)], url: 
     probes.peek().is_some() && probes.all(is_same)
 }
 
-/// What the group itself asks an outbound.
+/// What the group itself asks an outbound; one that it does not have probed, `url`.
 fn own_question(
     snapshot: &Snapshot,
     (member, check): (MemberId, Option<CheckId>),
-    limit: Duration,
+    (url, limit): (Option<&ProbeUrl>, Duration),
 ) -> Result<Question, DelayError> {
     if let Some(settings) = check.and_then(|check| snapshot.pools().probe(check)) {
         let limit = limit.min(settings.timeout);
         return Ok(Question { member, check, target: settings.target.clone(), limit });
     }
-    let url: ProbeUrl = DEFAULT_URL.parse().map_err(|_never| DelayError::NotTestable)?;
-    Ok(Question { member, check: None, target: probe_target(&url, &[]), limit })
+    let target = match url {
+        Some(url) => probe_target(url, &[]),
+        None => {
+            let url: ProbeUrl = DEFAULT_URL.parse().map_err(|_never| DelayError::NotTestable)?;
+            probe_target(&url, &[])
+        }
+    };
+    Ok(Question { member, check: None, target, limit })
 }
 
 fn probe_target(url: &ProbeUrl, expected: &[(u16, u16)]) -> ProbeTarget {

@@ -170,8 +170,12 @@ async fn what_is_wrong_changes_nothing() {
 async fn listeners_come_and_go_and_whoever_is_in_stays() {
     let echo = EchoServer::start().await;
     let direct = json!({"type": "direct", "tag": "direct"});
-    let running =
-        Running::start(&config(&[inbound("one", 0), inbound("two", 0)], &[direct.clone()], &json!({}))).await;
+    let running = Running::start(&config(
+        &[inbound("one", 0), inbound("two", 0)],
+        std::slice::from_ref(&direct),
+        &json!({}),
+    ))
+    .await;
     let (one, two) = (running.address("one"), running.address("two"));
     let mut in_two = tunnel(two, echo.address).await;
     let report =

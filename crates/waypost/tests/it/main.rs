@@ -25,6 +25,7 @@ mod namespace;
 mod oracle;
 mod programs;
 mod redirected;
+mod reload;
 mod rule_sets;
 mod seed;
 mod several_files;
