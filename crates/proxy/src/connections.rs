@@ -166,7 +166,7 @@ impl Connections {
         self.0.traffic.set_stats(stats);
     }
 
-    /// How many connections were entered since the start.
+    /// How many connections were decided on since the start.
     #[must_use]
     pub fn n_entered(&self) -> u64 {
         self.0.entered.load(Ordering::Relaxed)
@@ -189,7 +189,24 @@ impl Connections {
     /// Enters a connection.
     #[must_use]
     pub fn insert(&self, info: ConnectionInfo, path: impl Into<Arc<Path>>) -> ConnectionGuard {
-        let id = ConnectionId(self.0.entered.fetch_add(1, Ordering::Relaxed) + 1);
+        self.insert_as(self.next_id(), info, path)
+    }
+
+    /// The number of a connection that is about to be decided on. It is in every line that the log has of
+    /// it, also if it never comes about.
+    #[must_use]
+    pub fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.0.entered.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Enters a connection under the number that it was decided on with.
+    #[must_use]
+    pub(crate) fn insert_as(
+        &self,
+        id: ConnectionId,
+        info: ConnectionInfo,
+        path: impl Into<Arc<Path>>,
+    ) -> ConnectionGuard {
         let connection = Arc::new(Connection {
             id,
             start: Instant::now(),

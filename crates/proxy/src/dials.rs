@@ -12,7 +12,7 @@ use waypost_net::Flow;
 use waypost_router::Decision;
 
 use crate::{
-    AttemptEnd, AttemptRecord, DialError, Dialed,
+    AttemptEnd, AttemptRecord, ConnectionId, DialError, Dialed,
     chain::Chain,
     counts::Counts,
     health::Health,
@@ -36,6 +36,8 @@ pub(crate) fn single_pace() -> DialPace {
 
 /// The attempts of a route.
 pub(crate) struct Dials<'d, 's> {
+    /// The number of the connection.
+    pub(crate) id: ConnectionId,
     pub(crate) snapshot: &'d Snapshot,
     pub(crate) flow: &'d Flow,
     pub(crate) decision: &'d Decision<'d>,
@@ -63,10 +65,10 @@ impl<'d, 's> Dials<'d, 's> {
         decision: &'d Decision<'d>,
         route: &'d Route<'s>,
         shared: Shared<'d>,
-        begin: Instant,
+        (id, begin): (ConnectionId, Instant),
     ) -> Self {
         let (snapshot, health, counts) = (&**shared.snapshot, shared.health(), &shared.core.counts);
-        Self { snapshot, flow, decision, route, health, begin, counts, seen: Mutex::default() }
+        Self { id, snapshot, flow, decision, route, health, begin, counts, seen: Mutex::default() }
     }
 
     /// How the members of the route are dialled.
@@ -184,7 +186,7 @@ impl Attempts for Dials<'_, '_> {
                     self.seen.lock().disputed.push(number);
                 }
                 let error = Chain(error).to_string();
-                debug!(target = %self.flow.target, outbound = attempt.outbound.tag.as_deref(), error, "an attempt failed");
+                debug!(id = self.id.0, target = %self.flow.target, outbound = attempt.outbound.tag.as_deref(), error, "an attempt failed");
                 AttemptEnd::Failed(error.into())
             }
             Ending::Overtaken => {

@@ -15,7 +15,7 @@ use waypost_wire::DialFailure;
 
 pub(crate) use self::actions::{Undecided, change, decide, enter_addresses, lookup_family};
 use crate::{
-    ClientStream, ConnectionGuard, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd, Side, Terms,
+    ClientStream, ConnectionGuard, ConnectionId, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd, Side, Terms,
     chain::Chain,
     dials::Dials,
     dns_outbound,
@@ -66,6 +66,7 @@ pub(crate) async fn establish(
     terms: Arc<Terms>,
 ) -> Option<Standing> {
     let mut rounds = 0;
+    let id = shared.core.connections.next_id();
     let (decision, begin, rule, route) = loop {
         let decided = decide(shared.snapshot, &mut flow, &mut FirstBytes::Stream(&mut client)).await;
         let begin = Instant::now();
@@ -85,13 +86,13 @@ pub(crate) async fn establish(
                     rounds += 1;
                 }
                 Some(_) => {
-                    debug!(target = %flow.target, rule = &*rule, rounds, "loopbacks lead round in a circle");
+                    debug!(id = id.0, target = %flow.target, rule = &*rule, rounds, "loopbacks lead round in a circle");
                     client.answer_failure(DialFailure::General).await;
                     return None;
                 }
             },
             Err(error) => {
-                Box::pin(turn_away(shared, client, &flow, rule, error)).await;
+                Box::pin(turn_away(shared, client, &flow, (id, rule), error)).await;
                 return None;
             }
         }
@@ -102,10 +103,10 @@ pub(crate) async fn establish(
             chain: route.first.chain.clone(),
             ..Path::default()
         };
-        Box::pin(dns_outbound::serve(shared, client, &flow, (outbound, path), rule)).await;
+        Box::pin(dns_outbound::serve(shared, client, &flow, (outbound, path), (id, rule))).await;
         return None;
     }
-    let dials = Dials::new(&flow, &decision, &route, shared, begin);
+    let dials = Dials::new(&flow, &decision, &route, shared, (id, begin));
     if dials.route.group.is_some() {
         Box::pin(dial_group(shared, client, &dials, rule, terms)).await
     } else {
@@ -114,12 +115,18 @@ pub(crate) async fn establish(
 }
 
 /// Ends a connection that goes nowhere: it is answered here, rejected, or there is no way for it.
-async fn turn_away(shared: Shared<'_>, client: ClientStream, flow: &Flow, rule: Arc<str>, error: NoRoute) {
+async fn turn_away(
+    shared: Shared<'_>,
+    client: ClientStream,
+    flow: &Flow,
+    (id, rule): (ConnectionId, Arc<str>),
+    error: NoRoute,
+) {
     if error == NoRoute::HijackedDns && !flow.is_own_query {
         let hijacked = (&DnsOutbound::default(), Path::default());
-        return dns_outbound::serve(shared, client, flow, hijacked, rule).await;
+        return dns_outbound::serve(shared, client, flow, hijacked, (id, rule)).await;
     }
-    debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
+    debug!(id = id.0, inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule = &*rule, %error, "refused");
     if let NoRoute::Rejected(reject) = error {
         let rejections = &shared.core.rejections;
         let method = rejections.method(&rule, reject, Instant::now());
@@ -170,7 +177,7 @@ async fn dial_single(
     let dialled = tokio::select! {
         biased;
         dialled = dials.attempt(0) => dialled,
-        () = client.gone() => return log_gone(dials.flow),
+        () = client.gone() => return log_gone(dials),
     };
     let dialed = match dialled {
         Ok(dialed) => dialed,
@@ -200,7 +207,7 @@ async fn dial_group(
     let walked = tokio::select! {
         biased;
         walked = walk.next() => walked,
-        () = client.gone() => return log_gone(dials.flow),
+        () = client.gone() => return log_gone(dials),
     };
     let failed = match walked {
         WalkEnd::Reached(number, dialed) => {
@@ -214,8 +221,9 @@ async fn dial_group(
     None
 }
 
-fn log_gone(flow: &Flow) -> Option<Standing> {
-    debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, "the client went away");
+fn log_gone(dials: &Dials<'_, '_>) -> Option<Standing> {
+    let flow = dials.flow;
+    debug!(id = dials.id.0, inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, "the client went away");
     None
 }
 
@@ -228,7 +236,7 @@ async fn refuse(
 ) {
     let (flow, attempt) = (dials.flow, dials.route.attempt(number));
     debug!(
-        inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule,
+        id = dials.id.0, inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, rule,
         outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why, error = %Chain(&error),
         attempts = %Tried(dials), "not connected"
     );
@@ -249,7 +257,7 @@ fn enter(
     let flow = dials.flow;
     let rule_index = dials.decision.rule.map(waypost_router::Rule::index);
     let info = ConnectionInfo { rule_index, ..ConnectionInfo::new(flow, rule) };
-    let guard = shared.core.connections.insert(info, path(dials, number));
+    let guard = shared.core.connections.insert_as(dials.id, info, path(dials, number));
     (guard, shared.health().carry(dials.route.attempt(number).member))
 }
 

@@ -17,7 +17,7 @@ use waypost_config::model::{DnsOutbound, OtherQuestions};
 use waypost_dns::{Carrier, Destination, DirectNetwork, Network, Reply, Way, failure, refusal};
 use waypost_net::{Flow, Target};
 
-use crate::{ClientStream, ConnectionInfo, Path, Stream, shared::Shared, snapshot::Snapshot};
+use crate::{ClientStream, ConnectionId, ConnectionInfo, Path, Stream, shared::Shared, snapshot::Snapshot};
 
 /// How long a client may be silent (RFC 7766 §6.2.3 leaves it to the server).
 const IDLE: Duration = Duration::from_secs(60);
@@ -89,10 +89,10 @@ pub(crate) async fn serve(
     client: ClientStream,
     flow: &Flow,
     (outbound, path): (&DnsOutbound, Path),
-    rule: Arc<str>,
+    (id, rule): (ConnectionId, Arc<str>),
 ) {
     let info = ConnectionInfo::new(flow, rule);
-    let guard = shared.core.connections.insert(info, path);
+    let guard = shared.core.connections.insert_as(id, info, path);
     let connection = guard.connection();
     let bound = flow.local.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
     let Ok((stream, rest)) = client.answer_success(bound).await else { return };

@@ -91,6 +91,8 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
         ..Flow::new(Network::Udp, target)
     };
     let mut rounds = 0;
+    // A session that leaves its member stays what it is.
+    let id = standing.as_ref().map_or_else(|| core.connections.next_id(), |guard| guard.connection().id);
     let (decision, begin, rule, route) = loop {
         let decided = decide(&snapshot, &mut flow, &mut FirstBytes::Datagram(&first)).await;
         let begin = Instant::now();
@@ -107,13 +109,13 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
             Err(NoRoute::HijackedDns) => {
                 let path = Arc::new(Path::default());
                 let guard = standing
-                    .unwrap_or_else(|| core.connections.insert(ConnectionInfo::new(&flow, rule), path));
+                    .unwrap_or_else(|| core.connections.insert_as(id, ConnectionInfo::new(&flow, rule), path));
                 let answering = Answering::hijacked(shared, &flow);
                 let answered = Answered { answering, guard, live: None, remark: None };
                 return Some(Opening::Answered(Box::new(answered)));
             }
             Err(error) => {
-                debug!(inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp", rule = &*rule, %error, "refused");
+                debug!(id = id.0, inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp", rule = &*rule, %error, "refused");
                 return None;
             }
         };
@@ -128,10 +130,10 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     };
     let rule_index = decision.rule.map(waypost_router::Rule::index);
     let info = |flow: &Flow, rule| ConnectionInfo { rule_index, ..ConnectionInfo::new(flow, rule) };
-    let dials = Dials::new(&flow, &decision, &route, shared, begin);
+    let dials = Dials::new(&flow, &decision, &route, shared, (id, begin));
     if let Some(answering) = Answering::at(shared, route.first.outbound, &flow) {
         let live = shared.health().carry(route.first.member);
-        let guard = standing.unwrap_or_else(|| core.connections.insert(info(&flow, rule), path(&dials, 0)));
+        let guard = standing.unwrap_or_else(|| core.connections.insert_as(id, info(&flow, rule), path(&dials, 0)));
         let answered = Answered { answering, guard, live: Some(live), remark: Remark::new(&dials, 0) };
         return Some(Opening::Answered(Box::new(answered)));
     }
@@ -150,7 +152,7 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
                     guard.connection().set_path(path);
                     guard
                 }
-                None => core.connections.insert(info(&flow, rule), path),
+                None => core.connections.insert_as(id, info(&flow, rule), path),
             };
             let is_member = route.group.is_some();
             let remark = Remark::new(&dials, number);
@@ -164,7 +166,7 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     };
     let attempt = route.attempt(number);
     debug!(
-        inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp",
+        id = id.0, inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target, network = "udp",
         rule = &*rule, outbound = attempt.outbound.tag.as_deref(), reason = %attempt.why,
         error = %Chain(&error), attempts = %Tried(&dials), "not carried"
     );

@@ -6,8 +6,10 @@
     reason = "helpers run in tests only, where a panic is the way to fail"
 )]
 
+mod api_clients;
 mod binary;
 mod broken_files;
+mod browser;
 mod capacity;
 mod changing_sets;
 mod chaos;
@@ -19,6 +21,7 @@ mod demo;
 mod dns;
 mod examples;
 mod groups;
+mod grpc;
 mod http;
 mod matrix;
 mod namespace;
@@ -35,4 +38,5 @@ mod sing_box_files;
 mod sing_box_oracle;
 mod sniffing;
 mod soak;
+mod systemd;
 mod udp;
