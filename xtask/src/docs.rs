@@ -4,7 +4,10 @@
 mod page;
 mod schema;
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail};
 use waypost_config::{Dialect, key_tables};
@@ -19,7 +22,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    for (path, content) in files()? {
+    let interface = ("docs/reference/openapi.json", openapi()?);
+    for (path, content) in files()?.into_iter().chain([interface]) {
         let full = workspace::root()?.join(path);
         if options.check {
             let committed = fs::read_to_string(&full).with_context(|| format!("cannot read `{path}`"))?;
@@ -37,7 +41,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Every file that is made, with its content.
+/// The description of the control interface, which that itself tells.
+fn openapi() -> Result<String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--package", "waypost-api", "--example", "openapi"]);
+    let output = cargo.current_dir(workspace::root()?).stderr(Stdio::inherit()).output();
+    let output = output.context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the control interface does not describe itself");
+    }
+    String::from_utf8(output.stdout).context("the description is no text")
+}
+
+/// Every file that is made from the tables, with its content.
 fn files() -> Result<Vec<(&'static str, String)>> {
     let pages = [
         (Dialect::V2ray, "docs/reference/configuration.md", "docs/schema/v2ray.schema.json"),

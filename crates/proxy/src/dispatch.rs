@@ -15,7 +15,8 @@ use waypost_wire::DialFailure;
 
 pub(crate) use self::actions::{Undecided, change, decide, enter_addresses, lookup_family};
 use crate::{
-    ClientStream, ConnectionGuard, ConnectionId, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd, Side, Terms,
+    ClientStream, ConnectionGuard, ConnectionId, ConnectionInfo, DialError, Dialed, Path, Relay, RelayEnd,
+    Side, Terms,
     chain::Chain,
     dials::Dials,
     dns_outbound,

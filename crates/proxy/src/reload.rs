@@ -159,7 +159,12 @@ impl Control {
             Ok(_) => info!("the configuration is the one in force"),
             Err(error) => {
                 self.0.core.counts.failed_reloads.add_one();
-                warn!(%error, "the configuration stays as it is");
+                // What is shown of a file may be a password, which is nothing for a log.
+                let reason = match error {
+                    ReloadError::Invalid { diagnostics, .. } => format!("errors: {}", diagnostics["errors"]),
+                    ReloadError::Unreadable { reason } | ReloadError::Refused { reason } => reason.clone(),
+                };
+                warn!(reason, "the configuration stays as it is");
             }
         }
         result

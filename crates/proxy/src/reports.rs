@@ -141,14 +141,22 @@ fn group_report(
                 leaves
             }
         };
+        // What a group does not have probed, another one may.
+        let (state, known_delay) = match member.target {
+            MemberTarget::Leaf { member, check: None } => {
+                let history = health.member(member).map(|figures| figures.history()).unwrap_or_default();
+                (view.leaf(member), history.iter().rev().find_map(|sample| sample.delay))
+            }
+            MemberTarget::Leaf { .. } | MemberTarget::Group(_) => (status.state, None),
+        };
         MemberReport {
             tag: member.tag.clone(),
             is_group: matches!(member.target, MemberTarget::Group(_)),
             volume: leaves.iter().filter_map(volume).fold(Volume::default(), Volume::add),
             tier: if index < n_primary { Tier::Primary } else { Tier::Backup },
-            state: status.state,
+            state,
             role,
-            delay: status.delay.map(|delay| delay.mean()),
+            delay: status.delay.map(|delay| delay.mean()).or(known_delay),
             live: leaves.iter().map(|&leaf| health.live(leaf)).sum(),
             totals: leaves
                 .iter()

@@ -4,15 +4,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 use waypost_api::{LevelControl, LogFeed};
 use waypost_config::model::LogLevel;
 use waypost_proxy::{
-    Control, Proxy, Reading, ReloadError, ReloadFrom, StartError, Workers, build::Ready,
+    Control, Proxy, Reading, ReloadError, ReloadFrom, ReloadReport, StartError, Workers, build::Ready,
     raise_descriptor_limit,
 };
 
-use crate::{arguments::LogFormat, clash::ClashServer, log, systemd, watch::Watched};
+use crate::{arguments::LogFormat, clash::ClashServer, load::write_stderr, log, systemd, watch::Watched};
 
 /// How a configuration is run.
 #[derive(Debug, Clone)]
@@ -125,11 +125,11 @@ async fn follow(
         }
         systemd::reloading();
         let reloaded = control.reload(reading, ReloadFrom::Files).await;
-        match reloaded {
-            Ok(report) if !report.warnings.is_empty() => warn!("{}", report.warnings.trim_end()),
-            // Said already.
-            Ok(_) | Err(ReloadError::Unreadable { .. } | ReloadError::Refused { .. }) => {}
-            Err(_) => {}
+        // As at the start; the log is nothing for what stands in a file.
+        if let Ok(ReloadReport { warnings: rendered, .. }) | Err(ReloadError::Invalid { rendered, .. }) =
+            reloaded
+        {
+            let _closed = write_stderr(&rendered);
         }
         systemd::ready("taking connections");
     }

@@ -134,7 +134,11 @@ async fn requests(control: SocketAddr) {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         times.push(begin.elapsed());
-        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..200.min(answer.len())]));
+        assert!(
+            answer.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&answer[..200.min(answer.len())])
+        );
         n_bytes = answer.len();
     }
     times.sort();

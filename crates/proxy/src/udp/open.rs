@@ -108,8 +108,9 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
             Ok(found) => found,
             Err(NoRoute::HijackedDns) => {
                 let path = Arc::new(Path::default());
-                let guard = standing
-                    .unwrap_or_else(|| core.connections.insert_as(id, ConnectionInfo::new(&flow, rule), path));
+                let guard = standing.unwrap_or_else(|| {
+                    core.connections.insert_as(id, ConnectionInfo::new(&flow, rule), path)
+                });
                 let answering = Answering::hijacked(shared, &flow);
                 let answered = Answered { answering, guard, live: None, remark: None };
                 return Some(Opening::Answered(Box::new(answered)));
@@ -133,7 +134,8 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
     let dials = Dials::new(&flow, &decision, &route, shared, (id, begin));
     if let Some(answering) = Answering::at(shared, route.first.outbound, &flow) {
         let live = shared.health().carry(route.first.member);
-        let guard = standing.unwrap_or_else(|| core.connections.insert_as(id, info(&flow, rule), path(&dials, 0)));
+        let guard =
+            standing.unwrap_or_else(|| core.connections.insert_as(id, info(&flow, rule), path(&dials, 0)));
         let answered = Answered { answering, guard, live: Some(live), remark: Remark::new(&dials, 0) };
         return Some(Opening::Answered(Box::new(answered)));
     }

@@ -25,6 +25,7 @@ mod grpc;
 mod http;
 mod matrix;
 mod namespace;
+mod openapi;
 mod oracle;
 mod programs;
 mod redirected;
