@@ -17,7 +17,7 @@ mod binary;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::json;
@@ -25,7 +25,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     process::Command,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use self::binary::Waypost;
