@@ -1,6 +1,8 @@
 //! Figures for Prometheus, in the text form of OpenMetrics. Like everything but the page they need the
 //! secret, as `Authorization: Bearer`.
 
+mod merged;
+
 use std::fmt;
 
 use axum::{
@@ -61,9 +63,9 @@ impl Scrape {
             figures: control.figures(),
             dns: control.dns_figures(),
             volumes: control.volumes(),
-            outbounds: control.outbounds(),
-            groups: control.groups(),
-            rules: control.rules(),
+            outbounds: merged::outbounds(control.outbounds()),
+            groups: merged::groups(control.groups()),
+            rules: merged::rules(control.rules()),
             rule_sets: control.rule_sets(),
             generation: control.generation(),
             resident: resident(),

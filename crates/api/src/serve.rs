@@ -111,16 +111,7 @@ impl Api {
     pub async fn bind(settings: ApiSettings) -> Result<BoundApi, ApiError> {
         let mut settings = settings;
         settings.secret = settings.secret.filter(|secret| !secret.expose().is_empty());
-        if let ListenOn::Tcp(address) = settings.listen
-            && settings.secret.is_none()
-        {
-            return Err(ApiError::NoSecret(address));
-        }
-        if let Some(path) = &settings.external_ui
-            && let Err(source) = std::fs::read_dir(path)
-        {
-            return Err(ApiError::Folder { path: path.clone(), source });
-        }
+        settings.check()?;
         let bound = match &settings.listen {
             ListenOn::Tcp(address) => {
                 bind_tcp(*address).map(|(socket, address)| (socket, ListenOn::Tcp(address)))
@@ -131,6 +122,28 @@ impl Api {
             Ok((socket, address)) => Ok(BoundApi { settings, socket, address }),
             Err(source) => Err(ApiError::Bind { address: settings.listen.to_string(), source }),
         }
+    }
+}
+
+impl ApiSettings {
+    /// Whether all but the address can be had.
+    ///
+    /// # Errors
+    ///
+    /// If a TCP address has no secret, or the folder of the page is not there.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let has_secret = self.secret.as_ref().is_some_and(|secret| !secret.expose().is_empty());
+        if let ListenOn::Tcp(address) = self.listen
+            && !has_secret
+        {
+            return Err(ApiError::NoSecret(address));
+        }
+        if let Some(path) = &self.external_ui
+            && let Err(source) = std::fs::read_dir(path)
+        {
+            return Err(ApiError::Folder { path: path.clone(), source });
+        }
+        Ok(())
     }
 }
 

@@ -74,6 +74,18 @@ pub struct ResolverFigures {
     pub cached: u64,
 }
 
+impl ResolverFigures {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            lookups: self.lookups.saturating_add(other.lookups),
+            failures: self.failures.saturating_add(other.failures),
+            cached: self.cached.saturating_add(other.cached),
+        }
+    }
+}
+
 impl Resolver {
     /// Asks for the records of a type that a name has, as a client of this resolver would.
     ///

@@ -2,10 +2,7 @@
 
 mod file;
 
-use std::sync::Arc;
-
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tonic::Status;
 use waypost_config::{Dialect, Written, model::Config};
 use waypost_proxy::{Control, Reading, ReloadError, ReloadFrom};
@@ -18,7 +15,6 @@ use crate::limits::MAX_STATUS_BYTES;
 pub(crate) struct Changes {
     control: Control,
     reading: Reading,
-    one_at_a_time: Arc<Mutex<()>>,
 }
 
 /// Whether a change has anything to do.
@@ -31,7 +27,7 @@ pub(crate) enum Edit {
 impl Changes {
     /// `reading` says how the text of a configuration is read.
     pub(crate) fn new(control: Control, reading: Reading) -> Self {
-        Self { control, reading, one_at_a_time: Arc::default() }
+        Self { control, reading }
     }
 
     /// Writes the configuration in force as a file of V2Ray, has `edit` change it, and takes the result
@@ -45,17 +41,20 @@ impl Changes {
         &self,
         edit: impl FnOnce(&Config, &mut File) -> Result<Edit, Status> + Send + 'static,
     ) -> Result<(), Status> {
-        let Self { control, reading, one_at_a_time } = self.clone();
+        let Self { control, reading } = self.clone();
         // A task of its own: a client that goes away must not leave a change half done.
         let change = tokio::spawn(async move {
-            let _turn = one_at_a_time.lock_owned().await;
-            let config = control.config();
-            let mut file = written(&config)?;
-            if edit(&config, &mut file)? == Edit::Nothing {
-                return Ok(());
+            let make = |config: &Config| -> Result<Option<ReloadFrom>, Status> {
+                let mut file = written(config)?;
+                match edit(config, &mut file)? {
+                    Edit::Nothing => Ok(None),
+                    Edit::Done => Ok(Some(ReloadFrom::Text(file.into_text()?))),
+                }
+            };
+            match control.reload_by(&reading, make).await? {
+                None | Some(Ok(_)) => Ok(()),
+                Some(Err(error)) => Err(refused(&error)),
             }
-            let from = ReloadFrom::Text(file.into_text()?);
-            control.reload(&reading, from).await.map(|_report| ()).map_err(|error| refused(&error))
         });
         change.await.map_err(|_stopped| Status::unavailable("the proxy stops"))?
     }

@@ -1,6 +1,4 @@
-use std::{
-    convert::Infallible, io, net::SocketAddr, os::unix::net::UnixStream, pin::pin, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
     Request, Response, body::Incoming, http::uri::PathAndQuery, server::conn::http2, service::service_fn,
@@ -9,7 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpListener,
-    sync::{Semaphore, mpsc},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -152,43 +150,11 @@ impl GrpcApi {
                 }
             }
         }
+        // Its address is free at once, for the listener of another configuration.
+        drop(listener);
         tasks.close();
         tasks.wait().await;
         Ok(())
-    }
-
-    /// Answers clients whom rules lead to the API, each with one end of a socket pair, until `stop` or the
-    /// channel closes; then requests that are under way have a second left.
-    pub async fn serve_streams(&self, mut streams: mpsc::Receiver<UnixStream>, stop: CancellationToken) {
-        let tasks = TaskTracker::new();
-        loop {
-            // Those that find no place here fill the channel, which has a bound of its own.
-            let next = async {
-                let permit = self.connections.clone().acquire_owned().await;
-                streams.recv().await.map(|stream| (permit, stream))
-            };
-            let (permit, stream) = tokio::select! {
-                () = stop.cancelled() => break,
-                next = next => match next {
-                    Some(next) => next,
-                    None => break,
-                },
-            };
-            let stream = match tokio::net::UnixStream::from_std(stream) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    debug!(%error, "a client of the gRPC API cannot be served");
-                    continue;
-                }
-            };
-            let (routes, stop) = (self.routes.clone(), stop.clone());
-            tasks.spawn(async move {
-                carry(routes, stream, stop).await;
-                drop(permit);
-            });
-        }
-        tasks.close();
-        tasks.wait().await;
     }
 
     /// Answers one client, whom somebody else has accepted, until it goes or `stop`. One that comes

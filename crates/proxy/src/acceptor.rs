@@ -15,6 +15,9 @@ use crate::{
     shared::{Core, Shared},
 };
 
+/// How often a client that waits for room looks whether the limit is another one.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// What takes the clients of one listening socket.
 pub(crate) struct Acceptor {
     pub(crate) core: Arc<Core>,
@@ -30,25 +33,36 @@ impl Acceptor {
     /// Takes clients until `stop`. Those who had come before are taken as well.
     pub(crate) async fn run(self, stop: CancellationToken) {
         loop {
-            let inbound = self.inbound.load_full();
-            let next = async {
-                let permits = (self.core.limit.acquire().await, inbound.limits.acquire().await);
-                (permits, self.listener.accept().await)
-            };
-            let (permits, (stream, ends)) = tokio::select! {
+            let next = async { (self.core.limit.acquire().await, self.listener.accept().await) };
+            let (permit, (stream, ends)) = tokio::select! {
                 () = stop.cancelled() => break,
                 next = next => next,
             };
-            self.admit(stream, ends, permits);
+            // Room of the inbound is for clients that are there: one that only listens holds none.
+            let room = tokio::select! {
+                () = self.core.stopping.cancelled() => break,
+                room = self.room() => room,
+            };
+            self.admit(stream, ends, (permit, room));
         }
         if self.core.stopping.is_cancelled() {
             return;
         }
         // Closing the socket would reset whoever waits in its queue.
         while let Some(permit) = self.core.limit.try_acquire()
-            && let Ok((stream, ends)) = timeout(Duration::ZERO, self.listener.accept()).await
+            && let Some((stream, ends)) = self.listener.accept_waiting()
         {
             self.admit(stream, ends, permit);
+        }
+    }
+
+    /// Waits for room in the inbound, which may be another one meanwhile.
+    async fn room(&self) -> impl Send + use<> {
+        loop {
+            let inbound = self.inbound.load_full();
+            if let Ok(room) = timeout(LOOK_AGAIN, inbound.limits.acquire()).await {
+                return room;
+            }
         }
     }
 

@@ -150,15 +150,13 @@ impl Connections {
     /// How much went through each inbound and outbound that is counted, until now.
     #[must_use]
     pub fn traffic(&self) -> BTreeMap<Place, Amount> {
-        let live = self.snapshot();
-        self.0.traffic.totals(live.iter().map(|connection| &**connection))
+        self.0.traffic.totals(|| self.snapshot())
     }
 
     /// All that went through each inbound and outbound, and altogether, until now.
     #[must_use]
     pub fn volumes(&self) -> Volumes {
-        let live = self.snapshot();
-        self.0.traffic.volumes(live.iter().map(|connection| &**connection))
+        self.0.traffic.volumes(|| self.snapshot())
     }
 
     /// Has [`traffic`](Self::traffic) show other counts from now on.

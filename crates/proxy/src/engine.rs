@@ -50,6 +50,8 @@ pub(crate) struct Running {
     /// Where clients come in. Whoever changes the configuration holds it from begin to end.
     pub(crate) entrances: tokio::sync::Mutex<Entrances>,
     pub(crate) addresses: Mutex<Vec<ListenAddress>>,
+    /// Held from the moment that a configuration is read until it is in force.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     /// What else follows the configuration.
     pub(crate) companions: Mutex<Vec<Arc<dyn Companion>>>,
 }
@@ -126,7 +128,7 @@ impl Proxy {
     ) -> Result<Self, StartError> {
         let Ready { config, snapshot, fingerprint } = ready;
         let (running, held) = Running::new(workers, (&config, fingerprint), snapshot)?;
-        let started = match rule_sets::start(&held) {
+        let started = match rule_sets::start(&held, None) {
             Ok(critical) => critical.wait().await.map_err(StartError::from),
             Err(error) => Err(error.into()),
         };
@@ -258,7 +260,7 @@ impl Running {
         }
         let stop = stopping.clone();
         let surroundings = Surroundings { connections: connections.clone(), cache: &cache, stop };
-        Health::start(&snapshot, surroundings, None)?;
+        Health::prepare(&snapshot, surroundings, None)?.begin();
         let config = Arc::new(config.clone());
         let stop = stopping.child_token();
         let installed = Arc::new(Installed::pending(config, snapshot.clone(), (1, fingerprint), stop));
@@ -271,6 +273,7 @@ impl Running {
             cache: ArcSwap::from_pointee(cache),
             rejections: Rejections::default(),
             counts: Counts::default(),
+            dns_before: ArcSwap::default(),
             api_streams: ApiStreams::default(),
             stopping,
         });
@@ -284,6 +287,7 @@ impl Running {
             tasks: TaskTracker::new(),
             entrances: tokio::sync::Mutex::default(),
             addresses: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
             companions: Mutex::default(),
         };
         Ok((running, held))

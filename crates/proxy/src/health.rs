@@ -103,6 +103,15 @@ pub(crate) struct Surroundings<'a> {
 /// Those of all members, and of all groups, by their numbers.
 type AllFigures = (Box<[Arc<MemberFigures>]>, Box<[Arc<GroupFigures>]>);
 
+/// A watch that has not begun.
+#[derive(Debug)]
+pub(crate) struct Standby {
+    watch: Watch,
+    waiting: Option<mpsc::Receiver<Report>>,
+    /// What it knows by itself.
+    first: (Monitor, GroupStates),
+}
+
 /// Counts a live connection of a member until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LiveGuard(Option<Arc<MemberFigures>>);
@@ -128,60 +137,34 @@ impl Health {
         }))
     }
 
-    /// Starts watching the members of `snapshot`, until it is stopped. With a `legacy`, whoever is the
-    /// same goes on where it was.
+    /// Prepares to watch the members of `snapshot`. With a `legacy`, whoever is the same goes on where it
+    /// was. Nothing happens before [`Standby::begin`].
     ///
     /// # Errors
     ///
     /// If TLS for probes cannot be set up.
-    pub(crate) fn start(
+    pub(crate) fn prepare(
         snapshot: &Arc<Snapshot>,
         surroundings: Surroundings<'_>,
         legacy: Option<&Legacy>,
-    ) -> Result<(), rustls::Error> {
+    ) -> Result<Standby, rustls::Error> {
         let pools = snapshot.pools();
-        let tls = default_tls()?;
-        let (mut monitor, mut states) = (pools.monitor(), choices::kept_states(pools, surroundings.cache));
-        let now = monotonic();
-        watch::plan(&mut monitor, now);
         let mut figures: AllFigures = (
             (0..pools.n_outbounds()).map(|_| Arc::default()).collect(),
             pools.iter().map(|_| Arc::default()).collect(),
         );
-        if let Some(Legacy { snapshot: before, knowledge }) = legacy {
-            let same = correspondence(snapshot, before);
-            if let Some(knowledge) = knowledge {
-                monitor.inherit(&knowledge.monitor, &same, now);
-                pools.groups.inherit(&mut states, &before.pools().groups, &knowledge.states);
-            }
-            let old = &before.health().0;
-            for (new_id, old_id) in &same.members {
-                if let (Some(new), Some(known)) =
-                    (figures.0.get_mut(new_id.index()), old.members.get(old_id.index()))
-                {
-                    *new = known.clone();
-                }
-            }
-            let old_groups: HashMap<&Tag, &Arc<GroupFigures>> =
-                before.pools().iter().map(|(_, group, _)| group.tag()).zip(&old.groups).collect();
-            for ((_, group, _), new) in pools.iter().zip(&mut figures.1) {
-                if let Some(known) = old_groups.get(group.tag()) {
-                    *new = (*known).clone();
-                }
-            }
+        if let Some(Legacy { snapshot: before, .. }) = legacy {
+            inherit_figures(snapshot, before, &mut figures);
         }
-        let view = pools.view(&monitor, &mut states.clone(), now);
-        let health = Self::new(view, figures, pools.n_pools());
-        snapshot.set_health(health);
+        snapshot.set_health(Self::new(pools.first_view(monotonic()), figures, pools.n_pools()));
         let health = snapshot.health().clone();
         let waiting = health.0.waiting.lock().take();
-        if let Some(waiting) = waiting.filter(|_| pools.n_pools() > 0) {
-            let Surroundings { connections, stop, .. } = surroundings;
-            let snapshot = snapshot.clone();
-            let watch = Watch::new(health, tls, snapshot, connections, (monitor, states), stop);
-            tokio::spawn(watch.run(waiting));
-        }
-        Ok(())
+        let first = (pools.monitor(), choices::kept_states(pools, surroundings.cache));
+        let Surroundings { connections, stop, .. } = surroundings;
+        let watch = Watch::new(health, default_tls()?, snapshot.clone(), connections, first.clone(), stop);
+        let mut standby = Standby { watch, waiting, first };
+        standby.learn(legacy);
+        Ok(standby)
     }
 
     /// What is known; `None` if nobody watches, as there is nothing to watch.
@@ -283,6 +266,30 @@ impl Health {
     }
 }
 
+impl Standby {
+    /// Knows what another one knew; called again when that may have learnt something.
+    pub(crate) fn learn(&mut self, legacy: Option<&Legacy>) {
+        let (mut monitor, mut states) = self.first.clone();
+        let (snapshot, now) = (self.watch.snapshot.clone(), monotonic());
+        watch::plan(&mut monitor, now);
+        if let Some(Legacy { snapshot: before, knowledge: Some(knowledge) }) = legacy {
+            monitor.inherit(&knowledge.monitor, &correspondence(&snapshot, before), now);
+            snapshot.pools().groups.inherit(&mut states, &before.pools().groups, &knowledge.states);
+        }
+        let view = snapshot.pools().view(&monitor, &mut states, now);
+        self.watch.health.0.view.store(Arc::new(view));
+        (self.watch.monitor, self.watch.states) = (monitor, states);
+    }
+
+    /// Watches from now on, in the current runtime.
+    pub(crate) fn begin(self) {
+        let Self { watch, waiting, .. } = self;
+        if let Some(waiting) = waiting.filter(|_| watch.snapshot.pools().n_pools() > 0) {
+            tokio::spawn(watch.run(waiting));
+        }
+    }
+}
+
 impl LiveGuard {
     /// Whether there is no verdict against the member.
     pub(crate) fn stands(&self) -> bool {
@@ -294,6 +301,24 @@ impl Drop for LiveGuard {
     fn drop(&mut self) {
         if let Some(figures) = &self.0 {
             figures.end();
+        }
+    }
+}
+
+/// Has whoever is the same go on with its figures.
+fn inherit_figures(snapshot: &Snapshot, before: &Snapshot, figures: &mut AllFigures) {
+    let old = &before.health().0;
+    for (new_id, old_id) in &correspondence(snapshot, before).members {
+        if let (Some(new), Some(known)) = (figures.0.get_mut(new_id.index()), old.members.get(old_id.index()))
+        {
+            *new = known.clone();
+        }
+    }
+    let old_groups: HashMap<&Tag, &Arc<GroupFigures>> =
+        before.pools().iter().map(|(_, group, _)| group.tag()).zip(&old.groups).collect();
+    for ((_, group, _), new) in snapshot.pools().iter().zip(&mut figures.1) {
+        if let Some(known) = old_groups.get(group.tag()) {
+            *new = (*known).clone();
         }
     }
 }

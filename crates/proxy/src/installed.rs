@@ -1,13 +1,18 @@
 //! The configuration in force, and one that is about to be.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use waypost_config::model::Config;
+use waypost_config::model::{Config, ProbeUrl};
 use waypost_router::Router;
 
-use crate::{build::Fingerprint, rule_sets::Reports, shared::Core, snapshot::Snapshot};
+use crate::{
+    build::Fingerprint,
+    rule_sets::{Content, Found, Meta, Reports},
+    shared::Core,
+    snapshot::Snapshot,
+};
 
 /// What runs besides connections as long as a configuration is in force.
 #[derive(Debug)]
@@ -21,6 +26,9 @@ pub(crate) struct Installed {
     pub(crate) rule_sets: Reports,
     /// Ends what keeps rule sets as they should be.
     pub(crate) stop: CancellationToken,
+    /// Rule sets that were fetched, by their URL, for a configuration that follows: a copy on disk may not
+    /// be there.
+    pub(crate) fetched: Mutex<BTreeMap<Box<str>, Found>>,
     /// What connections will be decided with, until it is in force.
     pending: Mutex<Option<Arc<Snapshot>>>,
 }
@@ -40,6 +48,7 @@ impl Installed {
             fingerprint,
             rule_sets: rule_sets.unwrap_or_default(),
             stop,
+            fetched: Mutex::default(),
             pending: Mutex::new(Some(snapshot)),
         }
     }
@@ -91,6 +100,14 @@ impl Held {
     /// What connections are decided with by this configuration.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.installed.snapshot(&self.core)
+    }
+
+    /// Keeps a set that was fetched for a configuration that follows.
+    pub(crate) fn remember(&self, url: &ProbeUrl, content: Option<&Content>, meta: Option<&Meta>) {
+        if let Some(content) = content {
+            let found = Found { content: Some(content.clone()), stamp: None, meta: meta.cloned() };
+            self.installed.fetched.lock().insert(url.text.clone(), found);
+        }
     }
 
     /// What is known of its rule sets.

@@ -259,6 +259,18 @@ impl Listener {
         }
     }
 
+    /// A client that waits already; `None` if none does.
+    pub(crate) fn accept_waiting(&self) -> Option<(Stream, Ends)> {
+        let Kind::Tcp { listener, local } = &self.kind else { return None };
+        let (socket, peer) = SockRef::from(listener).accept().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        let peer = peer.as_socket()?;
+        let stream = tokio::net::TcpStream::from_std(socket.into()).ok()?;
+        let source = Some(SocketAddr::new(canonical_ip(peer.ip()), peer.port()));
+        let local = local.or_else(|| stream.local_addr().ok());
+        Some((stream.into(), Ends { source, local }))
+    }
+
     async fn accept_one(&self) -> io::Result<(Stream, Ends)> {
         match &self.kind {
             Kind::Tcp { listener, local } => {

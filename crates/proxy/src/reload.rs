@@ -4,16 +4,24 @@
 //! is swapped at once. Whoever is the same in both keeps what is known of it: listeners, health, choices,
 //! counts. Connections finish with what they began with.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
-use waypost_config::{Options, Severity, Source, Style, UnknownKeys, model::Config, render};
+use waypost_config::{
+    Options, Severity, Source, Style, UnknownKeys,
+    model::{Config, RuleSetSource},
+    render,
+};
 use waypost_net::{Network, Tag};
 
 use crate::{
-    Inherited, StartError,
+    Inherited,
     build::{Assets, Loaded, Ready, load, read_files},
     cache::Cache,
     chain::Chain,
@@ -37,6 +45,9 @@ pub struct Reading {
     pub assets: Assets,
     /// Environment variables that a file may name.
     pub env: fn(&str) -> Option<String>,
+    /// The folder that files named by a text must lie in: who gives a text over the network is not to reach
+    /// further. `None` for texts of somebody who is trusted with all files.
+    pub confined_to: Option<PathBuf>,
 }
 
 /// Where the configuration comes from.
@@ -122,10 +133,39 @@ impl Reading {
         let Loaded { ready, diagnostics: found } = loaded;
         let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         match ready.filter(|_| !failed) {
-            Some(ready) => Ok((ready, rendered)),
+            Some(ready) => {
+                if let (ReloadFrom::Text(_), Some(folder)) = (from, &self.confined_to) {
+                    confine(&ready.config, folder)?;
+                }
+                Ok((ready, rendered))
+            }
             None => Err(ReloadError::Invalid { rendered, diagnostics }),
         }
     }
+}
+
+/// Whether all files that a configuration names lie in a folder, with links followed.
+fn confine(config: &Config, folder: &Path) -> Result<(), ReloadError> {
+    let sets = config.routing.rule_sets.iter().filter_map(|set| match &set.source {
+        RuleSetSource::Local { path, .. } => Some(&*path.value),
+        RuleSetSource::Inline(_) | RuleSetSource::Remote { .. } => None,
+    });
+    let experimental = &config.experimental;
+    let page = experimental.clash_api.iter().filter_map(|api| Some(&*api.external_ui.as_ref()?.value));
+    let cache = experimental.cache_file.iter().map(|cache| cache.path.as_deref().unwrap_or("."));
+    let root = folder.canonicalize().ok();
+    for path in sets.chain(page).chain(cache) {
+        let path = Path::new(path);
+        // A cache file need not be there yet, its folder has to.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let found = path.canonicalize().or_else(|_| parent.unwrap_or_else(|| Path::new(".")).canonicalize());
+        let inside = root.as_ref().zip(found.ok()).is_some_and(|(root, found)| found.starts_with(root));
+        if !inside {
+            let reason = "a configuration that is given as a text may name files in the data folder only";
+            return Err(ReloadError::Refused { reason: reason.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 impl Control {
@@ -140,6 +180,37 @@ impl Control {
     ///
     /// If it cannot be read, is wrong, or cannot come into force.
     pub async fn reload(&self, reading: &Reading, from: ReloadFrom) -> Result<ReloadReport, ReloadError> {
+        let always = |_: &Config| Ok::<_, std::convert::Infallible>(Some(from));
+        match self.reload_by(reading, always).await {
+            Ok(Some(reloaded)) => reloaded,
+            Ok(None) => Ok(ReloadReport { generation: self.generation(), ..ReloadReport::default() }),
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`reload`](Self::reload), with what `make` makes of the configuration in force: nobody else changes
+    /// that meanwhile. `None` leaves it as it is.
+    ///
+    /// # Errors
+    ///
+    /// What `make` says; inside, as `reload`.
+    pub async fn reload_by<E>(
+        &self,
+        reading: &Reading,
+        make: impl FnOnce(&Config) -> Result<Option<ReloadFrom>, E>,
+    ) -> Result<Option<Result<ReloadReport, ReloadError>>, E> {
+        let _turn = self.0.reloading.lock().await;
+        match make(&self.config())? {
+            Some(from) => Ok(Some(self.read_and_install(reading, from).await)),
+            None => Ok(None),
+        }
+    }
+
+    async fn read_and_install(
+        &self,
+        reading: &Reading,
+        from: ReloadFrom,
+    ) -> Result<ReloadReport, ReloadError> {
         let reading = reading.clone();
         let loading = spawn_blocking(move || reading.load(&from)).await;
         let loaded =
@@ -199,29 +270,39 @@ impl Control {
         );
         let plan = plan.map_err(|error| refused(&error))?;
         let cache = new_cache(&old.config, &config);
-        let follower = Follower::start(running, &snapshot, &before, cache.as_ref()).await;
-        let follower = follower.map_err(|error| refused(&error))?;
+        core.attach(&snapshot);
+        let kept = cache.clone().unwrap_or_else(|| core.cache());
+        let surroundings =
+            Surroundings { connections: core.connections.clone(), cache: &kept, stop: core.stopping.clone() };
+        let legacy = Legacy { snapshot: before.clone(), knowledge: before.health().ask_knowledge().await };
+        let standby = Health::prepare(&snapshot, surroundings, Some(&legacy));
+        let mut standby = standby.map_err(|error| refused(&error))?;
         let stop = core.stopping.child_token();
         let generation = old.generation + 1;
         let installed = Installed::pending(config.clone(), snapshot.clone(), (generation, fingerprint), stop);
         let held = Held { core: core.clone(), installed: Arc::new(installed) };
-        let prepared = prepare(running, &held, &config).await;
+        let prepared = prepare(running, &held, &old, &config).await;
         let commits = match prepared {
             Ok(commits) => commits,
             Err(reason) => {
                 held.installed.stop.cancel();
-                follower.give_up().await;
                 return Err(ReloadError::Refused { reason });
             }
         };
 
-        // Nothing can fail from here on.
+        // Nothing can fail from here on. What was learnt meanwhile, and chosen, is not lost.
+        standby.learn(Some(&Legacy {
+            snapshot: before.clone(),
+            knowledge: before.health().ask_knowledge().await,
+        }));
         go_on_counting(&snapshot, &old.config, &before, &config);
         if let (Some(modes), Some(known)) = (snapshot.modes(), before.modes()) {
             // A mode that is gone leaves the default.
             let _gone = modes.set(&known.current());
         }
         core.connections.set_stats(config.stats);
+        let counted = before.resolver().figures();
+        core.dns_before.rcu(|known| known.plus(counted));
         if let Some(cache) = cache {
             core.cache.store(Arc::new(cache));
         }
@@ -231,42 +312,13 @@ impl Control {
         *running.addresses.lock() = addresses;
         commits.into_iter().for_each(|commit| commit());
         before.health().retire().await;
+        {
+            let _inside = running.runtime.enter();
+            standby.begin();
+        }
         let (added, removed) = difference(&old.config, &config);
         let interrupted = interrupt(running, &before, &snapshot);
         Ok(ReloadReport { changed: true, generation, warnings: String::new(), added, removed, interrupted })
-    }
-}
-
-/// The watch over the members of a configuration that is to be.
-struct Follower {
-    snapshot: Arc<Snapshot>,
-}
-
-impl Follower {
-    /// Begins to watch, with all that is known of members that stay.
-    async fn start(
-        running: &Running,
-        snapshot: &Arc<Snapshot>,
-        before: &Arc<Snapshot>,
-        cache: Option<&Cache>,
-    ) -> Result<Self, StartError> {
-        let core = &running.core;
-        core.attach(snapshot);
-        let knowledge = before.health().ask_knowledge().await;
-        let legacy = Legacy { snapshot: before.clone(), knowledge };
-        let kept = core.cache();
-        let surroundings = Surroundings {
-            connections: core.connections.clone(),
-            cache: cache.unwrap_or(&kept),
-            stop: core.stopping.clone(),
-        };
-        let _inside = running.runtime.enter();
-        Health::start(snapshot, surroundings, Some(&legacy))?;
-        Ok(Self { snapshot: snapshot.clone() })
-    }
-
-    async fn give_up(self) {
-        self.snapshot.health().retire().await;
     }
 }
 
@@ -274,11 +326,12 @@ impl Follower {
 async fn prepare(
     running: &Running,
     held: &Held,
+    before: &Installed,
     config: &Config,
 ) -> Result<Vec<crate::companion::Commit>, String> {
     let critical = {
         let _inside = running.runtime.enter();
-        rule_sets::start(held).map_err(|error| error.to_string())?
+        rule_sets::start(held, Some(before)).map_err(|error| error.to_string())?
     };
     critical.wait().await.map_err(|error| error.to_string())?;
     let companions = running.companions.lock().clone();
@@ -320,17 +373,19 @@ fn difference(old: &Config, new: &Config) -> (Vec<Tag>, Vec<Tag>) {
     (added, old.into_iter().filter(|tag| !new.contains(tag)).collect())
 }
 
-/// Closes connections through members that are no longer in their group, if that group wants it.
+/// Closes connections through members that are no longer in their group, if that group wants it. A member is
+/// what it is, whatever it is called.
 fn interrupt(running: &Running, old: &Snapshot, new: &Snapshot) -> usize {
     let mut closed = 0;
     for (_, group, settings) in old.pools().iter().filter(|(_, _, settings)| settings.interrupts) {
         let stays = new.pools().iter().find(|(_, other, other_settings)| {
             other.tag() == group.tag() && other_settings.is_balancer == settings.is_balancer
         });
-        let is_member =
-            |tag: &Tag| stays.is_some_and(|(_, other, _)| other.members().any(|member| member.tag == *tag));
-        let gone: Vec<Tag> =
-            group.members().map(|member| member.tag.clone()).filter(|tag| !is_member(tag)).collect();
+        let is_member = |identity: &[u8]| {
+            stays.is_some_and(|(_, other, _)| other.members().any(|member| *member.identity == *identity))
+        };
+        let gone = group.members().filter(|member| !is_member(&member.identity));
+        let gone: Vec<Tag> = gone.map(|member| member.tag.clone()).collect();
         for network in [Network::Tcp, Network::Udp] {
             closed += running.core.connections.close_through(group.tag(), network, &gone);
         }

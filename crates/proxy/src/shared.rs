@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use waypost_dns::ResolverFigures;
 
 use crate::{
     ConnectionLimit, Connections, cache::Cache, counts::Counts, health::Health, installed::Installed,
@@ -28,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) cache: ArcSwap<Cache>,
     pub(crate) rejections: Rejections,
     pub(crate) counts: Counts,
+    /// What resolvers of earlier configurations have done.
+    pub(crate) dns_before: ArcSwap<ResolverFigures>,
     /// Connections to the remote control that came by a rule.
     pub(crate) api_streams: ApiStreams,
     /// Cancelled when nothing new is to begin.

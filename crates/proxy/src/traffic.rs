@@ -62,11 +62,13 @@ pub struct Volumes {
 pub(crate) struct Traffic {
     stats: Mutex<Stats>,
     finished: Mutex<Volumes>,
+    /// What was told last. A connection that ends meanwhile must not let a sum go back.
+    told: Mutex<Volumes>,
 }
 
 impl Traffic {
     pub(crate) fn new(stats: Stats) -> Self {
-        Self { stats: Mutex::new(stats), finished: Mutex::default() }
+        Self { stats: Mutex::new(stats), finished: Mutex::default(), told: Mutex::default() }
     }
 
     /// Shows other counts from now on.
@@ -79,18 +81,18 @@ impl Traffic {
         self.finished.lock().add(connection);
     }
 
-    /// All that was carried so far, also by connections that are `live`.
-    pub(crate) fn volumes<'c>(&self, live: impl IntoIterator<Item = &'c Connection>) -> Volumes {
+    /// All that was carried so far, also by connections that `live` yields. Never less than before.
+    pub(crate) fn volumes(&self, live: impl FnOnce() -> Vec<Arc<Connection>>) -> Volumes {
         let mut volumes = self.finished.lock().clone();
-        live.into_iter().for_each(|connection| volumes.add(connection));
+        live().iter().for_each(|connection| volumes.add(connection));
+        let mut told = self.told.lock();
+        volumes.raise_to(&told);
+        *told = volumes.clone();
         volumes
     }
 
     /// What the configuration wants counted.
-    pub(crate) fn totals<'c>(
-        &self,
-        live: impl IntoIterator<Item = &'c Connection>,
-    ) -> BTreeMap<Place, Amount> {
+    pub(crate) fn totals(&self, live: impl FnOnce() -> Vec<Arc<Connection>>) -> BTreeMap<Place, Amount> {
         let stats = *self.stats.lock();
         let Volumes { inbounds, outbounds, .. } = self.volumes(live);
         let shown = |place: Place, volume: Volume, counts_up: bool, counts_down: bool| {
@@ -125,7 +127,27 @@ impl Volumes {
     }
 }
 
+impl Volumes {
+    fn raise_to(&mut self, other: &Self) {
+        self.all = self.all.max(other.all);
+        raise(&mut self.inbounds, &other.inbounds);
+        raise(&mut self.outbounds, &other.outbounds);
+        raise(&mut self.users, &other.users);
+    }
+}
+
+fn raise<K: Clone + Ord>(volumes: &mut BTreeMap<K, Volume>, least: &BTreeMap<K, Volume>) {
+    for (key, least) in least {
+        let known = volumes.entry(key.clone()).or_default();
+        *known = known.max(*least);
+    }
+}
+
 impl Volume {
+    fn max(self, other: Self) -> Self {
+        Self { up: self.up.max(other.up), down: self.down.max(other.down) }
+    }
+
     pub(crate) fn add(self, other: Self) -> Self {
         Self { up: self.up.saturating_add(other.up), down: self.down.saturating_add(other.down) }
     }

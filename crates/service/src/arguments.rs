@@ -17,6 +17,10 @@ pub enum Command {
     Reload(Reload),
 }
 
+/// What `-c` is to `reload`.
+const RELOADED: &str = "The configuration of the program that runs, to be checked first; it also says where that \
+                        program is reached. A file, or a folder of them; may be repeated";
+
 /// Which configuration.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
@@ -61,6 +65,7 @@ pub struct RemoteOptions {
 
 /// What is read again.
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |config| config.help(RELOADED)))]
 pub struct Reload {
     #[command(flatten)]
     pub file: ConfigFile,

@@ -88,6 +88,7 @@ impl Inner {
         };
         let address = |api: &ClashApi| api.listen.as_ref().map(|listen| listen.value.clone());
         let settings = self.settings(&api);
+        settings.check().map_err(|error| chain(&error))?;
         let takes_over = before.is_some_and(|before| address(&before) == address(&api));
         // The address is still in use by the one whose place it takes.
         let bound = if takes_over { None } else { Some(bind(settings.clone()).await?) };
@@ -103,7 +104,11 @@ impl Inner {
                 };
                 match bound {
                     Ok(bound) => bound.run(self.control.clone(), self.feed.clone(), stop).await,
-                    Err(error) => error!(error, "the control interface is not served"),
+                    Err(error) => {
+                        error!(error, "the control interface is not served");
+                        // The next reload tries again.
+                        self.serving.lock().take();
+                    }
                 }
             });
         }))
@@ -128,7 +133,7 @@ impl Inner {
             allowed_hosts: texts(&api.allowed_hosts),
             allow_private_network: api.allow_private_network,
             external_ui: api.external_ui.as_ref().map(|folder| folder.value.to_string().into()),
-            reading: Some(self.reading.clone()),
+            reading: Some(Reading { confined_to: Some(data_folder(&self.reading)), ..self.reading.clone() }),
             bounds: Bounds::default(),
             ..ApiSettings::new(listen, None, data_folder(&self.reading))
         }
@@ -172,10 +177,13 @@ fn without_places(api: ClashApi) -> ClashApi {
 }
 
 async fn bind(settings: ApiSettings) -> Result<BoundApi, String> {
-    Api::bind(settings).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        format!("{error}{cause}")
-    })
+    Api::bind(settings).await.map_err(|error| chain(&error))
+}
+
+/// An error with its cause.
+fn chain(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 /// Listens where somebody is about to close.

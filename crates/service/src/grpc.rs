@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, UnixStream};
+use tokio::{
+    net::{TcpListener, UnixStream},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 use waypost_config::model::Config;
@@ -11,10 +14,12 @@ use waypost_grpc::{Exposure, GrpcApi, GrpcServices, RestartLogger};
 use waypost_proxy::{Commit, Companion, Control, Preparing, Reading, preparing};
 
 /// The server, which follows the configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct GrpcServer {
-    /// With the services that are offered now.
-    api: Arc<Mutex<GrpcApi>>,
+    control: Control,
+    reading: Reading,
+    /// With the services that are offered now; `None` until a configuration wants it.
+    api: Arc<Mutex<Option<GrpcApi>>>,
     listening: Arc<Mutex<Option<Listening>>>,
     stop: CancellationToken,
 }
@@ -38,24 +43,53 @@ pub(crate) async fn start(
     reading: &Reading,
     stop: &CancellationToken,
 ) -> Result<(), String> {
-    let services = services(config);
-    let api = GrpcApi::new(control, reading.clone(), services, RestartLogger::default());
-    let server = GrpcServer { api: Arc::new(Mutex::new(api)), listening: Arc::default(), stop: stop.clone() };
+    let server = GrpcServer {
+        control: control.clone(),
+        reading: reading.clone(),
+        api: Arc::default(),
+        listening: Arc::default(),
+        stop: stop.clone(),
+    };
     server.prepare(config).await?();
-    if let Some(mut streams) = control.take_api_streams() {
-        let (api, stop) = (server.api.clone(), stop.clone());
-        tokio::spawn(async move {
-            while let Some(Some(stream)) = stop.run_until_cancelled(streams.recv()).await {
-                let (api, stop) = (api.lock().clone(), stop.clone());
-                match UnixStream::from_std(stream) {
-                    Ok(stream) => drop(tokio::spawn(async move { api.serve_stream(stream, stop).await })),
-                    Err(error) => debug!(%error, "a client of the gRPC API is lost"),
-                }
-            }
-        });
-    }
     control.add_companion(Arc::new(server));
     Ok(())
+}
+
+impl GrpcServer {
+    /// What serves these services; made when it is wanted first, with what serves connections that come by
+    /// a rule.
+    fn offering(&self, services: GrpcServices) -> GrpcApi {
+        let mut current = self.api.lock();
+        let offering = match &*current {
+            Some(api) => api.offering(services),
+            None => {
+                let logger = RestartLogger::default();
+                let api = GrpcApi::new(&self.control, self.reading.clone(), services, logger);
+                if let Some(streams) = self.control.take_api_streams() {
+                    tokio::spawn(serve_streams(streams, self.api.clone(), self.stop.clone()));
+                }
+                api
+            }
+        };
+        *current = Some(offering.clone());
+        offering
+    }
+}
+
+/// Serves connections that come by a rule, with what is offered when they come.
+async fn serve_streams(
+    mut streams: mpsc::Receiver<std::os::unix::net::UnixStream>,
+    api: Arc<Mutex<Option<GrpcApi>>>,
+    stop: CancellationToken,
+) {
+    while let Some(Some(stream)) = stop.run_until_cancelled(streams.recv()).await {
+        let Some(api) = api.lock().clone() else { continue };
+        let stop = stop.clone();
+        match UnixStream::from_std(stream) {
+            Ok(stream) => drop(tokio::spawn(async move { api.serve_stream(stream, stop).await })),
+            Err(error) => debug!(%error, "a client of the gRPC API is lost"),
+        }
+    }
 }
 
 fn services(config: &Config) -> GrpcServices {
@@ -83,10 +117,13 @@ impl Companion for GrpcServer {
                 }
                 Some(_) | None => None,
             };
-            let (api, listening, parent) = (self.api.clone(), self.listening.clone(), self.stop.clone());
+            let is_wanted = config.api.is_some();
+            let (server, listening, parent) = (self.clone(), self.listening.clone(), self.stop.clone());
             let commit: Commit = Box::new(move || {
-                let offering = api.lock().offering(services);
-                *api.lock() = offering.clone();
+                if !is_wanted && server.api.lock().is_none() {
+                    return;
+                }
+                let offering = server.offering(services);
                 if is_same {
                     return;
                 }

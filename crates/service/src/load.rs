@@ -38,7 +38,7 @@ pub(crate) fn reading(paths: &[PathBuf], file: &ConfigFile) -> Reading {
     #[expect(clippy::disallowed_methods, reason = "what the binary does is where the environment is read")]
     let env = |name: &str| std::env::var(name).ok();
     let assets = assets(paths.first().map(PathBuf::as_path));
-    Reading { paths: paths.to_vec(), unknown_keys: file.unknown_keys, assets, env }
+    Reading { paths: paths.to_vec(), unknown_keys: file.unknown_keys, assets, env, confined_to: None }
 }
 
 /// The asset folders for a configuration at `path`.

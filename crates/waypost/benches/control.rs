@@ -1,5 +1,5 @@
 //! What the control interface costs (`cargo bench -p waypost --bench control`): `/connections` with 10,000
-//! live connections, its stream, and the counters that it shows.
+//! live connections (as many as descriptors allow), its stream, and the counters that it shows.
 //!
 //! The last needs a second program without them: `RUSTFLAGS="--cfg waypost_without_counters" cargo build
 //! --release --target-dir target/without-counters`, named in `WITHOUT_COUNTERS`.
@@ -22,7 +22,7 @@ use std::{
 
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     process::Command,
     time::{Instant, sleep},
@@ -30,9 +30,14 @@ use tokio::{
 
 use self::binary::Waypost;
 
+/// Each takes two descriptors of the proxy, and two here; without enough of them there are fewer.
 const N_CONNECTIONS: usize = 10_000;
+/// Descriptors for everything else.
+const SPARE: usize = 1000;
 const N_REQUESTS: usize = 50;
 const STREAM_SECONDS: u64 = 10;
+/// A process that is busy for longer is not at rest because of what was opened and asked before.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 8;
 const BULK_BYTES: usize = 4 << 30;
 const SECRET: &str = "s3cret";
@@ -42,21 +47,29 @@ const TICKS: f64 = 100.0;
 #[tokio::main]
 async fn main() {
     waypost_proxy::raise_descriptor_limit();
+    let n_connections = N_CONNECTIONS.min(descriptors().saturating_sub(SPARE) / 2);
     let control = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
     let (waypost, proxy) = start(Path::new(env!("CARGO_BIN_EXE_waypost")), Some(control)).await;
     let target = sink().await;
-    let mut tunnels = Vec::with_capacity(N_CONNECTIONS);
-    for number in 0..N_CONNECTIONS {
+    let mut tunnels = Vec::with_capacity(n_connections);
+    for number in 0..n_connections {
         // A client address has 28,000 ports.
         let local = format!("127.0.0.{}:0", 1 + number / 5000);
         tunnels.push(tunnel(&local, proxy, target).await);
     }
-    requests(control).await;
-    stream(control, waypost.pid()).await;
+    requests(control, n_connections).await;
+    stream(control, waypost.pid(), n_connections).await;
     drop((tunnels, waypost));
     if let Some(without) = without_counters() {
         counters(&without, target).await;
     }
+}
+
+/// How many files a process may have open (proc(5), `limits`).
+fn descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "which program to compare with is told so")]
@@ -117,11 +130,12 @@ async fn tunnel(local: &str, proxy: SocketAddr, target: SocketAddr) -> TcpStream
     stream.write_all(&request).await.unwrap();
     let mut reply = [0; 12];
     stream.read_exact(&mut reply).await.unwrap();
+    assert_eq!(reply[3], 0, "refused");
     stream
 }
 
 /// Asks for all connections, one request after the other.
-async fn requests(control: SocketAddr) {
+async fn requests(control: SocketAddr, n_connections: usize) {
     let mut times = Vec::new();
     let mut n_bytes = 0;
     for _ in 0..N_REQUESTS {
@@ -143,15 +157,31 @@ async fn requests(control: SocketAddr) {
     }
     times.sort();
     println!(
-        "/connections with {N_CONNECTIONS}: median {:.1} ms, p99 {:.1} ms, {} KB",
+        "/connections with {n_connections}: median {:.1} ms, p99 {:.1} ms, {} KB",
         times[times.len() / 2].as_secs_f64() * 1e3,
         times[times.len() - 1].as_secs_f64() * 1e3,
         n_bytes / 1024,
     );
 }
 
+/// Waits until a process has had nothing to do for a while; says how much it had to do until then.
+async fn settle(pid: u32) {
+    let (begin, before) = (Instant::now(), cpu(pid));
+    let mut spent = before;
+    loop {
+        sleep(Duration::from_secs(2)).await;
+        let now = cpu(pid);
+        if now - spent < 2.0 / TICKS || begin.elapsed() > SETTLED_WITHIN {
+            println!("at rest after {:.0} s, {:.2} s of a core", begin.elapsed().as_secs_f64(), now - before);
+            return;
+        }
+        spent = now;
+    }
+}
+
 /// Follows all connections with a frame each second.
-async fn stream(control: SocketAddr, pid: u32) {
+async fn stream(control: SocketAddr, pid: u32, n_connections: usize) {
+    settle(pid).await;
     let idle = cpu(pid);
     sleep(Duration::from_secs(STREAM_SECONDS)).await;
     let idle = cpu(pid) - idle;
@@ -161,23 +191,55 @@ async fn stream(control: SocketAddr, pid: u32) {
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let reading = tokio::spawn(async move {
-        let (mut buffer, mut n_bytes) = (vec![0; 1 << 16], 0_usize);
-        while let Ok(n @ 1..) = stream.read(&mut buffer).await {
-            n_bytes += n;
-            if n_bytes > usize::MAX / 2 {
-                break;
+    let mut stream = BufReader::with_capacity(1 << 16, stream);
+    let (mut head, mut line) = (String::new(), String::new());
+    while line != "\r\n" {
+        line.clear();
+        assert!(stream.read_line(&mut line).await.unwrap() > 0, "ended within {head}");
+        head.push_str(&line);
+    }
+    assert!(head.starts_with("HTTP/1.1 101 "), "no WebSocket: {head}");
+    // One comes at once.
+    frame(&mut stream, n_connections).await;
+    let (busy, begin) = (cpu(pid), Instant::now());
+    let mut n_bytes = 0;
+    for _ in 0..STREAM_SECONDS {
+        n_bytes += frame(&mut stream, n_connections).await;
+    }
+    let (busy, time) = (cpu(pid) - busy, begin.elapsed().as_secs_f64());
+    let seconds = f64::from(u32::try_from(STREAM_SECONDS).unwrap());
+    assert!((time - seconds).abs() < 1.0, "{STREAM_SECONDS} frames in {time:.1} s");
+    println!(
+        "its stream: {:.1} % of a core, {:.1} % without; {STREAM_SECONDS} frames of {} KB in {time:.1} s",
+        busy / time * 100.0,
+        idle / seconds * 100.0,
+        n_bytes / STREAM_SECONDS / 1024,
+    );
+}
+
+/// Reads a message of a WebSocket to its end (RFC 6455 §5.2); yields its length.
+async fn frame(stream: &mut BufReader<TcpStream>, n_connections: usize) -> u64 {
+    let mut n_bytes = 0;
+    loop {
+        let (kind, length) = (stream.read_u8().await.unwrap(), stream.read_u8().await.unwrap());
+        let length = match length {
+            126 => stream.read_u16().await.unwrap().into(),
+            127 => stream.read_u64().await.unwrap(),
+            short => short.into(),
+        };
+        tokio::io::copy(&mut stream.take(length), &mut tokio::io::sink()).await.unwrap();
+        // Not a control frame.
+        if kind & 0x08 == 0 {
+            n_bytes += length;
+            if kind & 0x80 != 0 {
+                assert!(
+                    n_bytes > n_connections as u64 * 100,
+                    "a frame of {n_bytes} bytes has not all of them"
+                );
+                return n_bytes;
             }
         }
-    });
-    sleep(Duration::from_millis(1500)).await;
-    let busy = cpu(pid);
-    sleep(Duration::from_secs(STREAM_SECONDS)).await;
-    let busy = cpu(pid) - busy;
-    assert!(!reading.is_finished(), "the stream has ended");
-    reading.abort();
-    let share = |cpu: f64| cpu / f64::from(u32::try_from(STREAM_SECONDS).unwrap()) * 100.0;
-    println!("its stream: {:.1} % of a core, {:.1} % without", share(busy), share(idle));
+    }
 }
 
 /// Carries bulk through both programs in turn.

@@ -46,6 +46,8 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, Args)]
+// The program that runs knows its configuration.
+#[command(mut_arg("live", |live| live.conflicts_with("config")))]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) file: ConfigFile,

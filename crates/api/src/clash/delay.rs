@@ -7,7 +7,7 @@ use serde::Serialize;
 use waypost_config::model::ProbeUrl;
 use waypost_proxy::DelayError;
 
-use super::proxies::{Catalogue, millis};
+use super::proxies::{Catalogue, Entry, millis};
 use crate::{
     app::{App, Shared},
     respond::{Arguments, Name, Refusal, json},
@@ -60,18 +60,22 @@ pub(super) async fn of_proxy(
 
 /// The delay of an outbound, or of the outbound that serves a group.
 pub(super) async fn measure(app: &App, name: &str, arguments: &Arguments) -> Result<Duration, Refusal> {
-    let entry = Catalogue::of(&app.control).find(name).ok_or(Refusal::NOT_FOUND)?;
-    let Wanted { url, limit, expected } = Wanted::new(arguments, LONGEST)?;
-    if !entry.is_group() {
-        let url = url.or_else(|| DEFAULT_URL.parse().ok()).ok_or(Refusal::BODY_INVALID)?;
-        return app
-            .control
-            .test_outbound(name, &url, &expected, limit)
-            .await
-            .map_err(|error| refusal(&error));
+    let tested = Catalogue::of(&app.control).tested(name).ok_or(Refusal::NOT_FOUND)?;
+    let wanted = Wanted::new(arguments, LONGEST)?;
+    if !tested.is_group() {
+        return outbound(app, &tested, wanted).await;
     }
-    let test = app.control.test_group(name, url.as_ref(), limit).await.map_err(|error| refusal(&error))?;
+    let Wanted { url, limit, expected: _ } = wanted;
+    let test = app.control.test_group(&tested.name, url.as_ref(), limit).await;
+    let test = test.map_err(|error| refusal(&error))?;
     test.serving.map(|(_, delay)| delay).ok_or(Refusal::TIMEOUT)
+}
+
+async fn outbound(app: &App, tested: &Entry, wanted: Wanted) -> Result<Duration, Refusal> {
+    let Wanted { url, limit, expected } = wanted;
+    let url = url.or_else(|| DEFAULT_URL.parse().ok()).ok_or(Refusal::BODY_INVALID)?;
+    let test = app.control.test_outbound(&tested.name, &url, &expected, limit).await;
+    test.map_err(|error| refusal(&error))
 }
 
 pub(super) async fn of_group(
@@ -79,11 +83,20 @@ pub(super) async fn of_group(
     Name(name): Name,
     arguments: Arguments,
 ) -> Result<Response, Refusal> {
-    if !Catalogue::of(&app.control).find(&name).is_some_and(|entry| entry.is_group()) {
+    let catalogue = Catalogue::of(&app.control);
+    if !catalogue.find(&name).is_some_and(|entry| entry.is_group()) {
         return Err(Refusal::NOT_FOUND);
     }
-    let Wanted { url, limit, expected: _ } = Wanted::new(&arguments, i32::MAX.unsigned_abs().into())?;
-    let test = app.control.test_group(&name, url.as_ref(), limit).await.map_err(|error| refusal(&error))?;
+    let wanted = Wanted::new(&arguments, i32::MAX.unsigned_abs().into())?;
+    let tested = catalogue.tested(&name).ok_or(NOBODY)?;
+    if !tested.is_group() {
+        // What takes what no rule matches, without a group in between.
+        let delay = outbound(&app, &tested, wanted).await.map_err(|_failed| NOBODY)?;
+        return Ok(json(&BTreeMap::from([(tested.name, millis(delay))])));
+    }
+    let Wanted { url, limit, expected: _ } = wanted;
+    let test = app.control.test_group(&tested.name, url.as_ref(), limit).await;
+    let test = test.map_err(|error| refusal(&error))?;
     if test.delays.is_empty() {
         return Err(NOBODY);
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use waypost_testkit::Behaviour;
 
-use crate::world::World;
+use crate::world::{World, configuration};
 
 async fn history(world: &World, name: &str) -> Vec<Value> {
     world.get(&format!("/proxies/{name}")).json().await["history"].as_array().unwrap().clone()
@@ -53,6 +53,32 @@ async fn a_group_runs_its_own_test_and_the_member_that_serves_is_told() {
     let fast = world.get("/proxies/fast").json().await;
     assert!(["n0", "n1"].contains(&fast["now"].as_str().unwrap()));
     assert!(!fast["history"].as_array().unwrap().is_empty(), "that of the member that serves");
+}
+
+#[tokio::test]
+async fn global_is_what_takes_what_no_rule_matches() {
+    let world = World::start().await;
+    let answer = world.get("/proxies/GLOBAL/delay?timeout=5000").json().await;
+    assert!(answer["delay"].as_u64().unwrap() >= 1);
+    let of_lb = world.get("/group/GLOBAL/delay?timeout=5000").json().await;
+    assert_eq!(of_lb.as_object().unwrap().keys().collect::<Vec<_>>(), ["n0", "n1", "n2"]);
+    assert_eq!(world.get("/group/GLOBAL/delay?timeout=x").status().await, 400);
+
+    // An outbound, without a group.
+    let world = World::of(&|nodes, origin| {
+        let mut config = configuration(nodes, origin);
+        config["route"]["final"] = "n1".into();
+        config
+    })
+    .await;
+    for path in ["/proxies/GLOBAL/delay", "/group/GLOBAL/delay"] {
+        let answer = world.get(&format!("{path}?timeout=5000&url={}", world.url())).json().await;
+        let key = if path.starts_with("/group") { "n1" } else { "delay" };
+        assert!(answer[key].as_u64().unwrap() >= 1, "{path}: {answer}");
+    }
+    assert_eq!(asked(&world), 2);
+    world.nodes[1].set_behaviour(Behaviour::Close);
+    assert_eq!(world.get("/group/GLOBAL/delay?timeout=5000").status().await, 504);
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::world::World;
 
 #[tokio::test]
@@ -78,4 +80,31 @@ async fn each_sample_is_of_a_family_that_was_described() {
         assert!(is_known, "{line}");
         assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
     }
+}
+
+#[tokio::test]
+async fn outbounds_without_a_tag_and_rules_of_one_name_are_one_series() {
+    let world = World::of(&|_, _| {
+        json!({
+            "inbounds": [{"protocol": "socks", "tag": "in", "listen": "127.0.0.1", "port": 0}],
+            "outbounds": [{"protocol": "freedom"}, {"protocol": "blackhole"}, {"protocol": "freedom", "tag": "d"}],
+            "routing": {"rules": [
+                {"ruleTag": "local", "ip": ["192.0.2.1"], "outboundTag": "d"},
+                {"ruleTag": "local", "ip": ["127.0.0.1"], "outboundTag": "d"},
+            ]},
+        })
+    })
+    .await;
+    let mut tunnels = Vec::new();
+    for _ in 0..2 {
+        tunnels.push(world.tunnel("127.0.0.1").await);
+    }
+    let text = world.get("/metrics").send().await.text();
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        assert!(seen.insert(series), "twice: {line}");
+    }
+    assert!(seen.contains("waypost_outbound_connections{outbound=\"(untagged)\"}"), "{text}");
+    assert!(text.contains("waypost_rule_hits_total{rule=\"local\",action=\"route(d)\"} 2\n"), "{text}");
 }

@@ -75,6 +75,7 @@ impl World {
             unknown_keys: UnknownKeys::Error,
             assets: Assets::new(None, &|_| None),
             env: |_| None,
+            confined_to: None,
         };
         let loaded = load(&Source::new("config.json", text).unwrap(), &Options::default(), &reading.assets);
         let ready = loaded.ready.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));

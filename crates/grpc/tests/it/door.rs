@@ -1,14 +1,23 @@
 //! Clients whom somebody else has accepted.
 
-use tokio::{net::TcpListener, time::timeout};
-use tokio_util::sync::CancellationToken;
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Code;
-use waypost_grpc::proto::v2ray::core::app::{
-    proxyman::command::{
-        ListOutboundsRequest, ListOutboundsResponse, RemoveInboundRequest, RemoveInboundResponse,
-        RemoveOutboundRequest, RemoveOutboundResponse,
+use waypost_grpc::{
+    Exposure,
+    proto::v2ray::core::app::{
+        proxyman::command::{
+            ListOutboundsRequest, ListOutboundsResponse, RemoveInboundRequest, RemoveInboundResponse,
+            RemoveOutboundRequest, RemoveOutboundResponse,
+        },
+        stats::command::{QueryStatsRequest, QueryStatsResponse, SysStatsRequest, SysStatsResponse},
     },
-    stats::command::{QueryStatsRequest, QueryStatsResponse, SysStatsRequest, SysStatsResponse},
 };
 
 use crate::world::{CONFIG, LIMIT, World, call, connect, refused};
@@ -55,13 +64,48 @@ pub(crate) fn with_door() -> String {
         .replacen(r#""rules": ["#, &format!(r#""rules": [{rule}"#), 1)
 }
 
+/// Serves whom rules lead to the API, until `stop`.
+pub(crate) fn serve_door(world: &World, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let (api, mut streams) = (world.api.clone(), world.control.take_api_streams().unwrap());
+    async move {
+        let tasks = TaskTracker::new();
+        while let Some(Some(stream)) = stop.run_until_cancelled(streams.recv()).await {
+            let (api, stop, stream) = (api.clone(), stop.clone(), UnixStream::from_std(stream).unwrap());
+            tasks.spawn(async move { api.serve_stream(stream, stop).await });
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+#[tokio::test]
+async fn the_port_is_free_at_once_while_a_client_lingers() {
+    let world = World::start(CONFIG).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (api, stop) = (world.api.clone(), CancellationToken::new());
+    let until = stop.clone();
+    let serving = tokio::spawn(async move { api.serve(listener, Exposure::Loopback, until).await });
+    // It has begun, with empty settings, and answers nothing.
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let _settings = timeout(LIMIT, client.read_u8()).await.unwrap().unwrap();
+    stop.cancel();
+    let begin = Instant::now();
+    while let Err(error) = TcpListener::bind(address).await {
+        assert!(begin.elapsed() < LIMIT, "{error}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!serving.is_finished(), "the client has its time");
+    timeout(LIMIT, serving).await.expect("stopped in time").unwrap().unwrap();
+    drop(client);
+}
+
 #[tokio::test]
 async fn clients_whom_rules_lead_here_are_served() {
     let world = World::start(&with_door()).await;
-    let streams = world.control.take_api_streams().unwrap();
-    let (api, stop) = (world.api.clone(), CancellationToken::new());
-    let until = stop.clone();
-    let serving = tokio::spawn(async move { api.serve_streams(streams, until).await });
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_door(&world, stop.clone()));
     let address = world.inbound("api-in").unwrap();
     let channel = connect(address).await;
     for _ in 0..3 {

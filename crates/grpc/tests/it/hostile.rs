@@ -140,6 +140,7 @@ async fn a_log_that_cannot_be_opened_is_told() {
         unknown_keys: waypost_config::UnknownKeys::Error,
         assets: waypost_proxy::build::Assets::default(),
         env: |_| None,
+        confined_to: None,
     };
     let api = GrpcApi::new(&world.control, reading, ALL, logger);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use waypost_testkit::EchoServer;
 
 use crate::{
-    door::with_door,
+    door::{serve_door, with_door},
     world::{CONFIG, LIMIT, World, echo, socks},
 };
 
@@ -72,10 +72,8 @@ async fn v2ctl_reads_counters_and_restarts_the_log() {
 async fn v2ctl_comes_in_by_an_inbound() {
     let Some(program) = require("v2ctl_comes_in_by_an_inbound") else { return };
     let world = World::start(&with_door()).await;
-    let streams = world.control.take_api_streams().unwrap();
-    let (api, stop) = (world.api.clone(), CancellationToken::new());
-    let until = stop.clone();
-    let serving = tokio::spawn(async move { api.serve_streams(streams, until).await });
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_door(&world, stop.clone()));
     let door = world.inbound("api-in").unwrap();
     let (good, all) = ask(door, &program, "StatsService.QueryStats", "pattern: \"api-in\"").await;
     assert!(good && all.contains("inbound>>>api-in>>>traffic>>>uplink"), "{all}");

@@ -101,7 +101,13 @@ impl World {
         let ready = loaded.ready.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
         let proxy = Proxy::launch(Workers::current(), ready).await.unwrap();
         let control = proxy.control();
-        let reading = Reading { paths: Vec::new(), unknown_keys: UnknownKeys::Error, assets, env: |_| None };
+        let reading = Reading {
+            paths: Vec::new(),
+            unknown_keys: UnknownKeys::Error,
+            assets,
+            env: |_| None,
+            confined_to: None,
+        };
         let n_restarts = Arc::new(AtomicUsize::new(0));
         let counter = n_restarts.clone();
         let logger = RestartLogger::new(move || {

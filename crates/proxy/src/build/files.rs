@@ -17,7 +17,7 @@ const MAX_FILES: usize = 10_000;
 #[non_exhaustive]
 pub enum ReadError {
     /// A file or folder cannot be read.
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`", .path.display())]
     Io {
         /// Its path.
         path: PathBuf,

@@ -19,9 +19,9 @@ impl Control {
         self.snapshot().resolver().flush();
     }
 
-    /// What the resolver has done.
+    /// What name resolution has done since the start.
     #[must_use]
     pub fn dns_figures(&self) -> ResolverFigures {
-        self.snapshot().resolver().figures()
+        self.0.core.dns_before.load().plus(self.snapshot().resolver().figures())
     }
 }

@@ -16,6 +16,10 @@ impl Watch {
         let view = pools.view(&self.monitor, &mut self.states, monotonic());
         let old = self.health.0.view.swap(Arc::new(view));
         let new = self.health.view();
+        // What is counted and done belongs to whoever took over.
+        if self.retired.is_some() {
+            return;
+        }
         for event in self.monitor.take_events() {
             self.log(event);
         }

@@ -39,7 +39,7 @@ pub(super) struct Watch {
     /// For pools that nobody stands in.
     rounds: Vec<(PoolId, Round<oneshot::Sender<()>>)>,
     /// When another task took over.
-    retired: Option<std::time::Instant>,
+    pub(super) retired: Option<std::time::Instant>,
     stop: CancellationToken,
 }
 

@@ -149,6 +149,7 @@ impl RemoteSet {
         };
         self.fetcher.held.rule_sets().change(self.set, |report| report.last_error = None);
         self.meta = Some(meta.clone());
+        self.fetcher.held.remember(&self.url, self.content.as_ref(), self.meta.as_ref());
         self.keep(meta).await;
         Ok(())
     }

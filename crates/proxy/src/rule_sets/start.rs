@@ -8,12 +8,15 @@ use waypost_net::Tag;
 
 use super::{
     Found,
-    compiler::{Applied, Compiler, MAX_WAITING},
+    compiler::{Applied, Compiler, MAX_WAITING, Update},
     fetch::Fetcher,
     local::{LocalSet, watch},
     remote::{Fetching, RemoteSet, shown},
 };
-use crate::{installed::Held, probe::default_tls};
+use crate::{
+    installed::{Held, Installed},
+    probe::default_tls,
+};
 
 /// Who may wait for one set to be fetched.
 const MAX_WISHES: usize = 8;
@@ -58,12 +61,13 @@ impl CriticalSets {
     }
 }
 
-/// Watches files and fetches sets until `stop`. Must be called in a runtime.
+/// Watches files and fetches sets until `stop`. Must be called in a runtime. Sets of which there is no copy
+/// go on with what the configuration `before` had of them.
 ///
 /// # Errors
 ///
 /// If TLS cannot be set up.
-pub(crate) fn start(held: &Held) -> Result<CriticalSets, rustls::Error> {
+pub(crate) fn start(held: &Held, before: Option<&Installed>) -> Result<CriticalSets, rustls::Error> {
     let (snapshot, stop) = (held.snapshot(), &held.installed.stop);
     let Some(recipe) = snapshot.recipe() else { return Ok(CriticalSets::default()) };
     let found = recipe.take_found();
@@ -88,14 +92,27 @@ pub(crate) fn start(held: &Held) -> Result<CriticalSets, rustls::Error> {
                 files.push(LocalSet { set: number, tag, path, format: *format, stamp });
             }
             RuleSetSource::Remote { url, format, detour, update_interval, critical } => {
-                let mut first = None;
-                if *critical && content.is_none() {
-                    let (tell, told) = oneshot::channel();
+                let (mut first, mut content, mut meta) = (None, content, meta);
+                let error = || {
                     let url = shown(&url.value).into();
-                    let error = CriticalSetError { tag: tag.clone(), url, reason: Box::default() };
-                    critical_sets.0.push((error, told));
+                    CriticalSetError { tag: tag.clone(), url, reason: Box::default() }
+                };
+                let known = before.and_then(|before| before.fetched.lock().get(&url.value.text).cloned());
+                if let (None, Some(Found { content: Some(known), meta: known_meta, .. })) = (&content, known)
+                {
+                    let (tell, told) = oneshot::channel();
+                    let update = Update { set: number, content: known.clone(), done: tell };
+                    let updates = updates.clone();
+                    // Whoever compiles takes it before anything is in force.
+                    tokio::spawn(async move { updates.send(update).await.is_ok() });
+                    critical_sets.0.push((error(), told));
+                    (content, meta) = (Some(known), known_meta);
+                } else if *critical && content.is_none() {
+                    let (tell, told) = oneshot::channel();
+                    critical_sets.0.push((error(), told));
                     first = Some(tell);
                 }
+                held.remember(&url.value, content.as_ref(), meta.as_ref());
                 let (wish, wishes) = mpsc::channel(MAX_WISHES);
                 held.rule_sets().take_wishes(number, wish);
                 let set = RemoteSet {

@@ -98,7 +98,7 @@ impl Door {
                         settings = current;
                     }
                     if readable.is_ok() {
-                        self.read(&core, &mut outboxes, &mut associations);
+                        self.read(&core, &mut outboxes, &mut associations, !stop.is_cancelled());
                     }
                 }
                 Some(Ok(source)) = associations.join_next() => {
@@ -115,12 +115,16 @@ impl Door {
         core: &Arc<Core>,
         outboxes: &mut HashMap<SocketAddr, Outbox>,
         associations: &mut JoinSet<SocketAddr>,
+        admits: bool,
     ) {
         core.udp.buffers.with(|buffer| {
             let Ok(batch) = self.socket.receive(buffer) else { return };
             for (source, datagram) in batch.iter() {
                 let known = outboxes.get(&source).filter(|outbox| !outbox.is_closed());
                 if known.is_none() {
+                    if !admits {
+                        continue;
+                    }
                     if outboxes.len() >= MAX_CLIENTS {
                         core.udp.drops.count(Reason::NoRoom);
                         continue;

@@ -43,7 +43,13 @@ impl Running {
 }
 
 fn reading() -> Reading {
-    Reading { paths: Vec::new(), unknown_keys: UnknownKeys::Error, assets: Assets::default(), env: |_| None }
+    Reading {
+        paths: Vec::new(),
+        unknown_keys: UnknownKeys::Error,
+        assets: Assets::default(),
+        env: |_| None,
+        confined_to: None,
+    }
 }
 
 fn inbound(tag: &str, port: u16) -> Value {
@@ -370,4 +376,108 @@ async fn a_thousand_under_load_lose_nobody_and_leave_nothing() {
     assert!(after <= before + 20, "{before} descriptors, and then {after}");
     assert!(echoes(&mut live).await);
     assert_eq!(running.control.generation(), 1001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_names_files_in_its_folder_only() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("ui")).unwrap();
+    let a = Socks5Node::start("a", Behaviour::Label).await;
+    let running = Running::start(&config(&[inbound("in", 0)], &[node("a", &a)], &json!({}))).await;
+    let confined = Reading { confined_to: Some(folder.path().to_owned()), ..reading() };
+    for (page, is_taken) in
+        [("/etc".to_owned(), false), (folder.path().join("ui").display().to_string(), true)]
+    {
+        let mut wanted = config(&[inbound("in", 0)], &[node("a", &a)], &json!({}));
+        wanted["experimental"] = json!({"clash_api": {"external_ui": page}});
+        let taken = running.control.reload(&confined, ReloadFrom::Text(wanted.to_string())).await;
+        assert_eq!(taken.is_ok(), is_taken, "{taken:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_one_touches_no_connection_and_no_count() {
+    let origin = HttpOrigin::start("the origin").await;
+    let echo = EchoServer::start().await;
+    let nodes =
+        [Socks5Node::start("a", Behaviour::Relay).await, Socks5Node::start("b", Behaviour::Relay).await];
+    let dead = Socks5Node::start("dead", Behaviour::Close).await;
+    let of = |first: &Socks5Node, sets: &Value| {
+        let auto = json!({
+            "type": "urltest", "tag": "auto", "outbounds": ["a", "b"], "url": format!("http://{}/", origin.address),
+            "interrupt_exist_connections": true,
+        });
+        let route = json!({"final": "auto", "rule_set": sets, "rules": []});
+        config(&[inbound("in", 0)], &[auto, node("a", first), node("b", &nodes[1])], &route)
+    };
+    let running = Running::start(&of(&nodes[0], &json!([]))).await;
+    until(|| running.control.groups()[0].members.iter().all(|member| member.state == State::Up)).await;
+    running.control.select("auto", "a").await.unwrap();
+    let mut live = tunnel(running.address("in"), echo.address).await;
+    let changes = running.control.groups()[0].changes;
+    let refused = waypost_testkit::refused_address().await;
+    let set = json!([{
+        "type": "remote", "tag": "set", "url": format!("http://{refused}/a.json"), "critical": true,
+        "download_detour": "b",
+    }]);
+    let error = running.reload(&of(&dead, &set)).await.unwrap_err();
+    assert!(matches!(&error, ReloadError::Refused { reason } if reason.contains("critical")), "{error:?}");
+    assert!(echoes(&mut live).await);
+    let group = &running.control.groups()[0];
+    assert_eq!((group.changes, group.choice.as_deref()), (changes, Some("a")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_raised_lets_in_who_waits() {
+    let echo = EchoServer::start().await;
+    let of = |limit: Option<u32>| {
+        let mut inbound = json!({"protocol": "socks", "tag": "in", "listen": "127.0.0.1", "port": 0});
+        if let Some(limit) = limit {
+            inbound["maxConnections"] = limit.into();
+        }
+        json!({"inbounds": [inbound], "outbounds": [{"protocol": "freedom"}]})
+    };
+    let running = Running::start(&of(Some(1))).await;
+    let mut first = tunnel(running.address("in"), echo.address).await;
+    let (address, target) = (running.address("in"), echo.address);
+    let waiting = tokio::spawn(async move { tunnel(address, target).await });
+    sleep(Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished());
+    running.reload(&of(Some(5))).await.unwrap();
+    let mut second = timeout(LIMIT, waiting).await.unwrap().unwrap();
+    assert!(echoes(&mut first).await && echoes(&mut second).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_was_fetched_stays_although_no_copy_can_be_kept() {
+    let a = Socks5Node::start("a", Behaviour::Label).await;
+    let b = Socks5Node::start("b", Behaviour::Label).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/set.json", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let _n = stream.read(&mut head).await.unwrap();
+        let set = json!({"version": 2, "rules": [{"ip_cidr": "192.0.2.0/24"}]}).to_string();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{set}", set.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let of = |port: u16| {
+        let set = json!({"type": "remote", "tag": "set", "url": url, "format": "source", "download_detour": "direct"});
+        let rules = json!([{"port": port, "outbound": "a"}, {"rule_set": "set", "outbound": "b"}]);
+        let outbounds = [node("a", &a), node("b", &b), json!({"type": "direct", "tag": "direct"})];
+        config(&[inbound("in", 0)], &outbounds, &json!({"rule_set": [set], "rules": rules}))
+    };
+    let running = Running::start(&of(1)).await;
+    let address = running.address("in");
+    let begin = Instant::now();
+    while who(address).await != "b" {
+        assert!(begin.elapsed() < LIMIT);
+        sleep(Duration::from_millis(20)).await;
+    }
+    // The server is gone, and there is no folder for copies.
+    running.reload(&of(2)).await.unwrap();
+    assert_eq!(who(address).await, "b");
+    assert_eq!(running.control.rule_sets()[0].n_entries, 1);
 }

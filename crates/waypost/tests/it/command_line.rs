@@ -129,6 +129,24 @@ async fn a_file_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_cause_is_told_once() {
+    let run = output(["run", "-c", "/nowhere/at-all.json"]).await;
+    assert_eq!(
+        String::from_utf8(run.stderr).unwrap(),
+        "waypost: cannot read `/nowhere/at-all.json`: No such file or directory (os error 2)\n"
+    );
+}
+
+#[tokio::test]
+async fn options_say_what_they_are_to_a_command() {
+    let help = String::from_utf8(output(["reload", "--help"]).await.stdout).unwrap();
+    assert!(help.contains("to be checked first") && !help.contains("built-in"), "{help}");
+    let both = output(["explain", "-c", "x", "--live", "http://127.0.0.1:1", "a.example:1"]).await;
+    let said = String::from_utf8(both.stderr).unwrap();
+    assert!(both.status.code() == Some(2) && said.contains("cannot be used with"), "{said}");
+}
+
+#[tokio::test]
 async fn help_mentions_every_subcommand() {
     let help = output(["--help"]).await;
     let said = String::from_utf8_lossy(&help.stdout);

@@ -1,6 +1,6 @@
 //! Another configuration while the program runs: by signal, by its control interface, by the files.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -113,6 +113,33 @@ async fn a_signal_and_an_edited_file_bring_another_configuration() {
     stage.said("SIGHUP", 1).await;
     stage.said("the configuration is the one in force", 1).await;
     assert!(carried(address, "192.0.2.1:80").await && !carried(address, "192.0.2.1:81").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_to_another_release_brings_another_configuration() {
+    let node = Socks5Node::start("n", Behaviour::Label).await;
+    let releases = tempfile::tempdir().unwrap();
+    let current = releases.path().join("current");
+    for (release, rules) in [("one", json!([])), ("two", json!([{"port": 80, "outbound": "no"}]))] {
+        fs::create_dir(releases.path().join(release)).unwrap();
+        let text = config(&node, &rules, None).to_string();
+        fs::write(releases.path().join(release).join("config.json"), text).unwrap();
+    }
+    let lead_to = |release: &str| {
+        let draft = releases.path().join("draft");
+        symlink(release, &draft).unwrap();
+        fs::rename(draft, &current).unwrap();
+    };
+    lead_to("one");
+    let mut run = command();
+    run.args(["run", "--log-level", "info", "--log-format", "json", "--watch", "--config"])
+        .arg(current.join("config.json"));
+    let mut waypost = Waypost::spawn(run, tempfile::tempdir().unwrap(), 1).await;
+    for (n_taken, release) in ["two", "one"].into_iter().enumerate() {
+        lead_to(release);
+        waypost.wait_for(|waypost| waypost.log().matches("configuration taken").count() > n_taken).await;
+        assert_eq!(carried(waypost.address("in"), "192.0.2.1:80").await, release == "one");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

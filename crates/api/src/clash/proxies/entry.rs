@@ -11,6 +11,9 @@ use waypost_proxy::{
 
 use crate::{own::UNTAGGED, time::Time};
 
+/// What dashboards call what takes everything in the mode `Global`.
+const GLOBAL: &str = "GLOBAL";
+
 /// An outbound or a group.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Entry {
@@ -104,11 +107,17 @@ impl Catalogue {
         found.or_else(|| Some(self.global()).filter(|global| global.name == name))
     }
 
+    /// What a test of this name is made through: for `GLOBAL` what takes what no rule matches.
+    pub(crate) fn tested(&self, name: &str) -> Option<Entry> {
+        let entry_of = |name: &str| self.entries.iter().find(|entry| entry.name == name).cloned();
+        entry_of(name).or_else(|| (name == GLOBAL).then(|| entry_of(&self.default)).flatten())
+    }
+
     /// The group that dashboards show in the mode `Global`: what takes what no rule matches.
     pub(crate) fn global(&self) -> Entry {
         let serving = self.entries.iter().find(|entry| entry.name == self.default);
         Entry {
-            name: "GLOBAL".to_owned(),
+            name: GLOBAL.to_owned(),
             kind: "Fallback",
             alive: serving.is_none_or(|entry| entry.alive),
             udp: true,
