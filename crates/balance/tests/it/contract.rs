@@ -304,8 +304,9 @@ fn check_plan(world: &World, standings: &Standings, flow: &Flow, plan: &Plan) {
         }
         if attempt.reason.role == Role::Anybody {
             assert_eq!(group.spec().empty_pool, EmptyPoolAction::FallbackAll);
+            // A choice that cannot carry the network has no role in it.
             let serves =
-                |place: &usize| roles[*place] != Some(Role::Ejected) && roles[*place] != Some(Role::Down);
+                |place: &usize| roles[*place].is_some_and(|role| !matches!(role, Role::Ejected | Role::Down));
             assert!(!standing.serving(flow.network).iter().any(serves), "{plan:?}");
         } else {
             assert_eq!(roles[place], Some(attempt.reason.role));
