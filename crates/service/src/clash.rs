@@ -11,7 +11,10 @@ use waypost_config::{Span, Spanned};
 use waypost_net::Secret;
 use waypost_proxy::{Commit, Companion, Control, Preparing, Reading, preparing};
 
-use crate::run::{RunOptions, data_folder};
+use crate::{
+    free::when_free,
+    run::{RunOptions, data_folder},
+};
 
 /// The server, which follows the configuration.
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Inner {
             tokio::spawn(async move {
                 let bound = match bound {
                     Some(bound) => Ok(bound),
-                    None => rebind(settings).await,
+                    None => when_free(|| bind(settings.clone())).await,
                 };
                 match bound {
                     Ok(bound) => bound.run(self.control.clone(), self.feed.clone(), stop).await,
@@ -184,20 +187,6 @@ async fn bind(settings: ApiSettings) -> Result<BoundApi, String> {
 fn chain(error: &dyn std::error::Error) -> String {
     let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{cause}")
-}
-
-/// Listens where somebody is about to close.
-async fn rebind(settings: ApiSettings) -> Result<BoundApi, String> {
-    let mut tries = 0;
-    loop {
-        match bind(settings.clone()).await {
-            Err(_) if tries < 100 => {
-                tries += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            bound => return bound,
-        }
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]

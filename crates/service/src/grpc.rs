@@ -13,6 +13,8 @@ use waypost_config::model::Config;
 use waypost_grpc::{Exposure, GrpcApi, GrpcServices, RestartLogger};
 use waypost_proxy::{Commit, Companion, Control, Preparing, Reading, preparing};
 
+use crate::free::when_free;
+
 /// The server, which follows the configuration.
 #[derive(Debug, Clone)]
 struct GrpcServer {
@@ -138,7 +140,7 @@ impl Companion for GrpcServer {
                     let bound = match bound {
                         Some(bound) => Ok(bound),
                         // The same address with other services: the old one is closing.
-                        None => rebind(wanted).await,
+                        None => when_free(|| TcpListener::bind(wanted)).await,
                     };
                     let served = match bound {
                         Ok(bound) => {
@@ -157,20 +159,5 @@ impl Companion for GrpcServer {
             });
             Ok(commit)
         })
-    }
-}
-
-/// Listens where somebody is about to close.
-async fn rebind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let mut tries = 0;
-    loop {
-        match TcpListener::bind(address).await {
-            Err(error) if tries < 50 => {
-                debug!(%error, "the address is not free yet");
-                tries += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            bound => return bound,
-        }
     }
 }

@@ -5,6 +5,7 @@ mod arguments;
 mod clash;
 mod client;
 mod command;
+mod free;
 #[cfg(feature = "grpc-api")]
 mod grpc;
 mod load;
