@@ -13,6 +13,8 @@ mod observatory;
 mod rule;
 mod rule_set;
 mod sniffing;
+mod transport;
+mod tunnel;
 mod udp;
 
 use std::sync::Arc;
@@ -39,6 +41,14 @@ pub use self::rule::{
 };
 pub use self::rule_set::{RuleSet, RuleSetFormat, RuleSetSource};
 pub use self::sniffing::{OverrideProtocol, Sniffing};
+pub use self::transport::{
+    ClientTls, EarlyData, Grpc, HttpUpgrade, Identity, Layer, Pem, Pin, ServerTls, TlsVersion, TlsVersions,
+    Transport, WebSocket,
+};
+pub use self::tunnel::{
+    Fallback, ShadowsocksInbound, ShadowsocksKey, ShadowsocksMethod, TrojanInbound, User, UserId,
+    VmessAccount, VmessSecurity,
+};
 pub use self::udp::UdpInbound;
 use crate::{Dialect, Span, Spanned};
 
@@ -124,8 +134,10 @@ pub struct Inbound {
     /// Users who may come in; empty means that anybody may. Without users, `listen` is a loopback
     /// address unless the file says `allow_open: true`.
     pub accounts: Vec<Account>,
-    /// What is done for clients that send datagrams; `None` refuses them. Only SOCKS has them.
+    /// What is done for SOCKS clients that send datagrams; `None` refuses them.
     pub udp: Option<UdpInbound>,
+    /// What carries its protocol.
+    pub transport: Transport<ServerTls>,
     /// `sniffing`, if it is switched on.
     pub sniffing: Option<Sniffing>,
     /// The level of `policy` that its settings name.
@@ -145,6 +157,14 @@ pub enum InboundProtocol {
     Client(ClientProtocol),
     /// `dokodemo-door`, or `tunnel`: all go to one target.
     Door(Door),
+    /// `shadowsocks`.
+    Shadowsocks(Box<ShadowsocksInbound>),
+    /// `vmess`: never without users.
+    Vmess(Vec<User<UserId>>),
+    /// `vless`: never without users.
+    Vless(Vec<User<UserId>>),
+    /// `trojan`.
+    Trojan(Box<TrojanInbound>),
 }
 
 /// How clients say where they want to go.
@@ -181,6 +201,11 @@ pub struct Outbound {
     pub resolve: Option<ResolveOptions>,
     /// What is set on its sockets.
     pub socket: SocketOptions,
+    /// What carries its protocol to the server.
+    pub transport: Transport<ClientTls>,
+    /// `dialerProxy`, `proxySettings.tag` or `detour`: the outbound that its connections to the server
+    /// take, which exists.
+    pub detour: Option<Spanned<Tag>>,
     /// The whole object.
     pub span: Span,
 }
@@ -204,6 +229,14 @@ pub enum OutboundProtocol {
     Socks(Vec<ProxyServer>),
     /// `http`: through HTTP proxies by CONNECT; never empty.
     Http(Vec<ProxyServer>),
+    /// `shadowsocks`: through Shadowsocks servers; never empty.
+    Shadowsocks(Vec<ProxyServer<ShadowsocksKey>>),
+    /// `vmess`: through VMess servers; never empty.
+    Vmess(Vec<ProxyServer<VmessAccount>>),
+    /// `vless`: through VLESS servers; never empty.
+    Vless(Vec<ProxyServer<UserId>>),
+    /// `trojan`: through Trojan servers; never empty.
+    Trojan(Vec<ProxyServer<Secret>>),
     /// `dns`: answer DNS questions from the `dns` section.
     Dns(Box<DnsOutbound>),
     /// `api`: the remote control over gRPC, which serves whoever is sent there.
@@ -231,6 +264,10 @@ impl OutboundProtocol {
             | Self::Blackhole { .. }
             | Self::Socks(_)
             | Self::Http(_)
+            | Self::Shadowsocks(_)
+            | Self::Vmess(_)
+            | Self::Vless(_)
+            | Self::Trojan(_)
             | Self::Dns(_)
             | Self::Api
             | Self::Loopback { .. } => false,
@@ -241,7 +278,13 @@ impl OutboundProtocol {
     #[must_use]
     pub fn dials(&self) -> bool {
         match self {
-            Self::Freedom { .. } | Self::Socks(_) | Self::Http(_) => true,
+            Self::Freedom { .. }
+            | Self::Socks(_)
+            | Self::Http(_)
+            | Self::Shadowsocks(_)
+            | Self::Vmess(_)
+            | Self::Vless(_)
+            | Self::Trojan(_) => true,
             Self::Blackhole { .. }
             | Self::Dns(_)
             | Self::Api
@@ -265,13 +308,13 @@ pub enum FreedomResolve {
 
 /// An upstream proxy server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxyServer {
+pub struct ProxyServer<A = Option<Account>> {
     /// `address`.
     pub host: Host,
     /// `port`.
     pub port: u16,
-    /// The first of `users`.
-    pub account: Option<Account>,
+    /// How this end proves itself: the first of `users`.
+    pub account: A,
 }
 
 /// `routing`.

@@ -126,6 +126,10 @@ pub(crate) fn protocol_word(protocol: &InboundProtocol) -> &'static str {
         InboundProtocol::Client(ClientProtocol::Http) => "http",
         InboundProtocol::Client(ClientProtocol::Mixed) => "mixed",
         InboundProtocol::Door(_) => "tunnel",
+        InboundProtocol::Shadowsocks(_) => "shadowsocks",
+        InboundProtocol::Vmess(_) => "vmess",
+        InboundProtocol::Vless(_) => "vless",
+        InboundProtocol::Trojan(_) => "trojan",
     }
 }
 

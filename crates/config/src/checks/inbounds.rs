@@ -73,6 +73,10 @@ fn datagram_ports(inbound: &Inbound) -> Option<(IpAddr, PortRange)> {
             PortRange { first: port, last: port }
         }
         InboundProtocol::Door(door) => inbound.listen.ports().filter(|_| door.networks.udp)?,
+        InboundProtocol::Shadowsocks(shadowsocks) => {
+            inbound.listen.ports().filter(|_| shadowsocks.networks.udp)?
+        }
+        InboundProtocol::Vmess(_) | InboundProtocol::Vless(_) | InboundProtocol::Trojan(_) => return None,
     };
     (ports.first > 0).then_some((ip, ports))
 }

@@ -187,6 +187,7 @@ fn read(value: &Value, rules: &mut Vec<Rule>, names: &mut Names, report: &mut Re
         policy: Policy::default(),
         limits: Limits::default(),
         socket,
+        transport: crate::model::Transport::default(),
         span: object.span,
     })
 }

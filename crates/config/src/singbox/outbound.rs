@@ -220,7 +220,16 @@ fn read(index: usize, value: &Value, names: &mut Names, report: &mut Report<'_>)
         }
         Kind::Group(kind) => groups::read(&object, kind, tag.as_ref(), names, report),
     };
-    Some(Outbound { tag, protocol: protocol?, networks, resolve, socket, span: object.span })
+    Some(Outbound {
+        tag,
+        protocol: protocol?,
+        networks,
+        resolve,
+        socket,
+        transport: crate::model::Transport::default(),
+        detour: None,
+        span: object.span,
+    })
 }
 
 fn read_direct(object: &Object<'_>, report: &mut Report<'_>) -> Option<OutboundProtocol> {

@@ -113,6 +113,8 @@ pub(super) fn outbound(api: &Api) -> Option<Outbound> {
         networks: Networks { tcp: true, udp: false },
         resolve: None,
         socket: SocketOptions::default(),
+        transport: crate::model::Transport::default(),
+        detour: None,
         span: api.span,
     })
 }

@@ -159,6 +159,7 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
         policy,
         limits,
         socket,
+        transport: crate::model::Transport::default(),
         sniffing,
         span: object.span,
     })

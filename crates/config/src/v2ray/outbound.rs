@@ -190,7 +190,16 @@ pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report
         let socket = read_socket(&object, report);
         if let Some(protocol) = read_protocol(&object, tag.as_ref(), names, report) {
             let networks = Networks::ALL;
-            outbounds.push(Outbound { tag, protocol, networks, resolve: None, socket, span: object.span });
+            outbounds.push(Outbound {
+                tag,
+                protocol,
+                networks,
+                resolve: None,
+                socket,
+                transport: crate::model::Transport::default(),
+                detour: None,
+                span: object.span,
+            });
         }
         check_rest(&object, report);
     }

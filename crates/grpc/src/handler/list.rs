@@ -104,6 +104,10 @@ pub(super) fn inbound(inbound: &Inbound) -> InboundHandlerConfig {
                 typed("proxy.socks.ServerConfig", &server)
             }
             InboundProtocol::Door(door) => typed("proxy.dokodemo.Config", &self::door(door)),
+            InboundProtocol::Shadowsocks(_)
+            | InboundProtocol::Vmess(_)
+            | InboundProtocol::Vless(_)
+            | InboundProtocol::Trojan(_) => None,
         },
     }
 }
@@ -131,9 +135,12 @@ fn networks(networks: Networks) -> Vec<i32> {
 pub(super) fn users(inbound: &Inbound) -> Vec<User> {
     let name = match inbound.protocol {
         InboundProtocol::Client(ClientProtocol::Http) => "proxy.http.Account",
-        InboundProtocol::Client(ClientProtocol::Socks | ClientProtocol::Mixed) | InboundProtocol::Door(_) => {
-            "proxy.socks.Account"
-        }
+        InboundProtocol::Client(ClientProtocol::Socks | ClientProtocol::Mixed)
+        | InboundProtocol::Door(_)
+        | InboundProtocol::Shadowsocks(_)
+        | InboundProtocol::Vmess(_)
+        | InboundProtocol::Vless(_)
+        | InboundProtocol::Trojan(_) => "proxy.socks.Account",
     };
     let user = |account: &waypost_config::model::Account| {
         let login = Account { username: account.user.to_string(), password: String::new() };
@@ -194,6 +201,10 @@ fn proxy(protocol: &OutboundProtocol) -> Option<TypedMessage> {
             typed("proxy.loopback.Config", &Loopback { inbound_tag: inbound.to_string() })
         }
         OutboundProtocol::Api
+        | OutboundProtocol::Shadowsocks(_)
+        | OutboundProtocol::Vmess(_)
+        | OutboundProtocol::Vless(_)
+        | OutboundProtocol::Trojan(_)
         | OutboundProtocol::LoadBalance(_)
         | OutboundProtocol::Selector(_)
         | OutboundProtocol::UrlTest(_) => None,

@@ -54,6 +54,13 @@ pub(super) fn apply(
         InboundProtocol::Door(_) => {
             return Err(Status::failed_precondition(format!("the inbound `{}` has no users", shown(tag))));
         }
+        InboundProtocol::Shadowsocks(_)
+        | InboundProtocol::Vmess(_)
+        | InboundProtocol::Vless(_)
+        | InboundProtocol::Trojan(_) => {
+            let message = format!("the users of the inbound `{}` are those of its file", shown(tag));
+            return Err(Status::failed_precondition(message));
+        }
     }
     let is_user = |name: &str| inbound.accounts.iter().any(|account| &*account.user == name);
     // Without users anybody may come in: neither the first nor the last is a matter of one user.

@@ -33,6 +33,14 @@ pub enum OutboundKind {
     Socks,
     /// An HTTP proxy.
     Http,
+    /// A Shadowsocks server.
+    Shadowsocks,
+    /// A VMess server.
+    Vmess,
+    /// A VLESS server.
+    Vless,
+    /// A Trojan server.
+    Trojan,
 }
 
 impl OutboundKind {
@@ -47,6 +55,10 @@ impl OutboundKind {
             Self::Api => "api",
             Self::Socks => "socks",
             Self::Http => "http",
+            Self::Shadowsocks => "shadowsocks",
+            Self::Vmess => "vmess",
+            Self::Vless => "vless",
+            Self::Trojan => "trojan",
         }
     }
 
@@ -59,6 +71,10 @@ impl OutboundKind {
             OutboundProtocol::Api => Some(Self::Api),
             OutboundProtocol::Socks(_) => Some(Self::Socks),
             OutboundProtocol::Http(_) => Some(Self::Http),
+            OutboundProtocol::Shadowsocks(_) => Some(Self::Shadowsocks),
+            OutboundProtocol::Vmess(_) => Some(Self::Vmess),
+            OutboundProtocol::Vless(_) => Some(Self::Vless),
+            OutboundProtocol::Trojan(_) => Some(Self::Trojan),
             OutboundProtocol::LoadBalance(_)
             | OutboundProtocol::Selector(_)
             | OutboundProtocol::UrlTest(_) => None,

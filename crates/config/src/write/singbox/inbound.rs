@@ -32,6 +32,10 @@ fn inbound(inbound: &Inbound, name: &str, losses: &mut Losses) -> Option<Fields>
         }
         InboundProtocol::Door(door) if door.follow_redirect => fields.put("type", "redirect"),
         InboundProtocol::Door(_) => fields.put("type", "direct"),
+        InboundProtocol::Shadowsocks(_) => fields.put("type", "shadowsocks"),
+        InboundProtocol::Vmess(_) => fields.put("type", "vmess"),
+        InboundProtocol::Vless(_) => fields.put("type", "vless"),
+        InboundProtocol::Trojan(_) => fields.put("type", "trojan"),
     }
     fields.put("tag", name);
     let Listen::Ports { ip, ports } = &inbound.listen else {

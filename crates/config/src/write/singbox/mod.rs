@@ -139,6 +139,10 @@ fn is_wanted(config: &Config, tag: Option<&Tag>, index: usize) -> bool {
         | OutboundProtocol::Blackhole { .. }
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_)
+        | OutboundProtocol::Shadowsocks(_)
+        | OutboundProtocol::Vmess(_)
+        | OutboundProtocol::Vless(_)
+        | OutboundProtocol::Trojan(_)
         | OutboundProtocol::Dns(_)
         | OutboundProtocol::Api
         | OutboundProtocol::Loopback { .. } => false,

@@ -37,6 +37,10 @@ pub(super) fn is_action(config: &Config, outbound: &Outbound) -> bool {
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_)
+        | OutboundProtocol::Shadowsocks(_)
+        | OutboundProtocol::Vmess(_)
+        | OutboundProtocol::Vless(_)
+        | OutboundProtocol::Trojan(_)
         | OutboundProtocol::Loopback { .. }
         | OutboundProtocol::LoadBalance(_)
         | OutboundProtocol::Selector(_)
@@ -63,6 +67,13 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Option<Fields> {
         }
         OutboundProtocol::Socks(servers) => ("socks", server(servers, outbound, losses)),
         OutboundProtocol::Http(servers) => ("http", server(servers, outbound, losses)),
+        OutboundProtocol::Shadowsocks(_)
+        | OutboundProtocol::Vmess(_)
+        | OutboundProtocol::Vless(_)
+        | OutboundProtocol::Trojan(_) => {
+            losses.lose(outbound.span, "this protocol", None);
+            return None;
+        }
         OutboundProtocol::LoadBalance(group) => ("loadbalance", load_balance::settings(group)),
         OutboundProtocol::Selector(group) => ("selector", load_balance::selector(group)),
         OutboundProtocol::UrlTest(group) => ("urltest", load_balance::urltest(group)),

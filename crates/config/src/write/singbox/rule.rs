@@ -150,6 +150,10 @@ fn action_of(config: &Config, outbound: &Outbound) -> Option<&'static str> {
         OutboundProtocol::Freedom { .. }
         | OutboundProtocol::Socks(_)
         | OutboundProtocol::Http(_)
+        | OutboundProtocol::Shadowsocks(_)
+        | OutboundProtocol::Vmess(_)
+        | OutboundProtocol::Vless(_)
+        | OutboundProtocol::Trojan(_)
         | OutboundProtocol::LoadBalance(_)
         | OutboundProtocol::Selector(_)
         | OutboundProtocol::UrlTest(_) => None,

@@ -72,6 +72,10 @@ fn inbound(inbound: &Inbound, level: Option<usize>, sniffing: Option<&Sniffing>)
     let (protocol, mut settings) = match &inbound.protocol {
         InboundProtocol::Client(protocol) => client(*protocol, inbound),
         InboundProtocol::Door(door) => ("dokodemo-door", self::door(door)),
+        InboundProtocol::Shadowsocks(_) => ("shadowsocks", Fields::default()),
+        InboundProtocol::Vmess(_) => ("vmess", Fields::default()),
+        InboundProtocol::Vless(_) => ("vless", Fields::default()),
+        InboundProtocol::Trojan(_) => ("trojan", Fields::default()),
     };
     settings.put_some("userLevel", level);
     fields.put("protocol", protocol);
