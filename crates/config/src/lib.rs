@@ -27,6 +27,7 @@
 #![deny(missing_docs)]
 
 mod checks;
+mod credentials;
 mod detect;
 mod diagnostic;
 mod dialect;
@@ -40,14 +41,18 @@ mod names;
 mod nearest;
 mod object;
 mod options;
+mod pins;
 mod probe_url;
 mod remote;
 mod render;
 mod report;
 pub mod rule_set;
+mod shadowsocks;
 mod singbox;
 mod source;
 mod span;
+mod transport;
+mod user_id;
 mod v2ray;
 mod write;
 

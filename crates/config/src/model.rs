@@ -167,6 +167,17 @@ pub enum InboundProtocol {
     Trojan(Box<TrojanInbound>),
 }
 
+impl InboundProtocol {
+    /// Whether it tells its users apart itself, so that nobody else comes in.
+    #[must_use]
+    pub fn has_own_users(&self) -> bool {
+        match self {
+            Self::Shadowsocks(_) | Self::Vmess(_) | Self::Vless(_) | Self::Trojan(_) => true,
+            Self::Client(_) | Self::Door(_) => false,
+        }
+    }
+}
+
 /// How clients say where they want to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientProtocol {
@@ -272,6 +283,12 @@ impl OutboundProtocol {
             | Self::Api
             | Self::Loopback { .. } => false,
         }
+    }
+
+    /// Whether it leads to servers of its own.
+    #[must_use]
+    pub fn has_server(&self) -> bool {
+        self.dials() && !matches!(self, Self::Freedom { .. })
     }
 
     /// Whether it dials: the target, or a proxy on the way there.

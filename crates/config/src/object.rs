@@ -60,6 +60,11 @@ impl<'a> Object<'a> {
         self.fields.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field)
     }
 
+    /// Whether no key is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

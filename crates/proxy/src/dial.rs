@@ -3,17 +3,19 @@
 mod api;
 mod associate;
 mod connect;
+mod detour;
 mod error;
+mod passage;
 mod servers;
+mod tunnel;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    os::unix::net::UnixStream,
+    sync::Arc,
 };
 
 use tokio::{
     net::TcpStream,
-    sync::mpsc,
     time::{Instant, timeout_at},
 };
 use waypost_config::model::{
@@ -21,18 +23,21 @@ use waypost_config::model::{
 };
 use waypost_dns::{Family, ResolveError, Resolver};
 use waypost_net::{DomainName, Host, Tag, Target};
+use waypost_transport::ClientTransport;
 
-use crate::Stream;
+use crate::{Stream, shared::Core};
 
 use self::{
     api::ApiDoor,
     connect::{connect, order_addresses},
-    servers::ProxyProtocol,
+    passage::NOWHERE,
 };
 
+pub(crate) use detour::Detour;
 pub use error::DialError;
+pub(crate) use passage::Passage;
 pub use servers::DialerError;
-pub(crate) use servers::ProxyServers;
+pub(crate) use servers::{DatagramForm, ProxyServers};
 
 /// A way out.
 #[derive(Debug)]
@@ -40,10 +45,23 @@ pub struct Dialer(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Freedom { resolve: FreedomResolve, redirect: Option<Redirect>, socket: SocketOptions },
-    Blackhole { http_response: bool },
-    Loopback { inbound: Tag },
+    Freedom {
+        resolve: FreedomResolve,
+        redirect: Option<Redirect>,
+        socket: SocketOptions,
+    },
+    Blackhole {
+        http_response: bool,
+    },
+    Loopback {
+        inbound: Tag,
+    },
     Proxy(ProxyServers),
+    /// To the target itself, by another outbound.
+    Through {
+        redirect: Option<Redirect>,
+        detour: Detour,
+    },
     Dns(Box<DnsOutbound>, SocketOptions),
     Api(ApiDoor),
 }
@@ -53,8 +71,10 @@ enum Kind {
 pub(crate) enum DatagramWay<'d> {
     /// To the target itself.
     Freedom(DirectWay<'d>),
-    /// Nowhere.
+    /// They are swallowed.
     Blackhole,
+    /// They cannot.
+    Nowhere,
     /// Back into the rules, which has to be seen before.
     Loopback(&'d Tag),
     /// By an association at a proxy server, if one grants it.
@@ -94,26 +114,45 @@ impl Dialer {
     ///
     /// If a proxy server's account cannot be used, or no server is named.
     pub fn try_new(protocol: &OutboundProtocol, socket: &SocketOptions) -> Result<Self, DialerError> {
+        Self::with_passage(protocol, Passage::plain(socket), Vec::new())
+    }
+
+    /// The dialer of an outbound whose servers, or targets, are reached this way. `transports` are what is
+    /// laid over the way to each server, or empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Self::try_new).
+    pub(crate) fn with_passage(
+        protocol: &OutboundProtocol,
+        passage: Passage,
+        transports: Vec<ClientTransport>,
+    ) -> Result<Self, DialerError> {
         Ok(Self(match protocol {
-            OutboundProtocol::Freedom { resolve, redirect } => {
-                Kind::Freedom { resolve: *resolve, redirect: redirect.clone(), socket: socket.clone() }
-            }
+            OutboundProtocol::Freedom { resolve, redirect } => match passage.detour {
+                Some(detour) => Kind::Through { redirect: redirect.clone(), detour },
+                None => {
+                    let (redirect, socket) = (redirect.clone(), passage.socket);
+                    Kind::Freedom { resolve: *resolve, redirect, socket }
+                }
+            },
             OutboundProtocol::Loopback { inbound } => Kind::Loopback { inbound: inbound.clone() },
             OutboundProtocol::Blackhole { http_response } => {
                 Kind::Blackhole { http_response: *http_response }
             }
-            OutboundProtocol::Socks(servers) => {
-                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::Socks5, servers, socket)?)
-            }
-            OutboundProtocol::Http(servers) => {
-                Kind::Proxy(ProxyServers::try_new(ProxyProtocol::HttpConnect, servers, socket)?)
-            }
-            OutboundProtocol::Dns(outbound) => Kind::Dns(outbound.clone(), socket.clone()),
+            OutboundProtocol::Dns(outbound) => Kind::Dns(outbound.clone(), passage.socket),
             OutboundProtocol::Api => Kind::Api(ApiDoor::default()),
-            OutboundProtocol::LoadBalance(_)
+            OutboundProtocol::Socks(_)
+            | OutboundProtocol::Http(_)
+            | OutboundProtocol::Shadowsocks(_)
+            | OutboundProtocol::Vmess(_)
+            | OutboundProtocol::Vless(_)
+            | OutboundProtocol::Trojan(_)
+            | OutboundProtocol::LoadBalance(_)
             | OutboundProtocol::Selector(_)
             | OutboundProtocol::UrlTest(_) => {
-                return Err(DialerError::NoServer);
+                let servers = ProxyServers::try_new(protocol, passage, transports)?;
+                Kind::Proxy(servers.ok_or(DialerError::NoServer)?)
             }
         }))
     }
@@ -121,7 +160,7 @@ impl Dialer {
     /// Whether a request through it says something: it carries connections to targets.
     pub(crate) fn is_testable(&self) -> bool {
         match self.0 {
-            Kind::Freedom { .. } | Kind::Proxy(_) => true,
+            Kind::Freedom { .. } | Kind::Through { .. } | Kind::Proxy(_) => true,
             Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) | Kind::Api(_) => false,
         }
     }
@@ -131,6 +170,7 @@ impl Dialer {
         match self.0 {
             // What dials the target itself has no fault of its own.
             Kind::Freedom { .. }
+            | Kind::Through { .. }
             | Kind::Blackhole { .. }
             | Kind::Loopback { .. }
             | Kind::Dns(..)
@@ -147,6 +187,7 @@ impl Dialer {
             }
             // One that answers itself lets nothing out.
             Kind::Blackhole { .. } | Kind::Dns(..) | Kind::Api(_) => DatagramWay::Blackhole,
+            Kind::Through { .. } => DatagramWay::Nowhere,
             Kind::Loopback { inbound } => DatagramWay::Loopback(inbound),
             Kind::Proxy(servers) => DatagramWay::Proxy(servers),
         }
@@ -157,6 +198,7 @@ impl Dialer {
         match &self.0 {
             Kind::Dns(outbound, _) => Some(outbound),
             Kind::Freedom { .. }
+            | Kind::Through { .. }
             | Kind::Blackhole { .. }
             | Kind::Loopback { .. }
             | Kind::Proxy(_)
@@ -169,7 +211,7 @@ impl Dialer {
         match &self.0 {
             Kind::Loopback { inbound } => Some(inbound),
             Kind::Dns(..) | Kind::Api(_) => None,
-            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Proxy(_) => None,
+            Kind::Freedom { .. } | Kind::Through { .. } | Kind::Blackhole { .. } | Kind::Proxy(_) => None,
         }
     }
 
@@ -181,14 +223,21 @@ impl Dialer {
                 redirect.is_none() && *socket == SocketOptions::default()
             }
             Kind::Dns(_, socket) => *socket == SocketOptions::default(),
-            Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Proxy(_) | Kind::Api(_) => false,
+            Kind::Through { .. }
+            | Kind::Blackhole { .. }
+            | Kind::Loopback { .. }
+            | Kind::Proxy(_)
+            | Kind::Api(_) => false,
         }
     }
 
-    /// Has connections to the remote control served there.
-    pub(crate) fn open_api(&self, streams: &mpsc::Sender<UnixStream>) {
-        if let Kind::Api(door) = &self.0 {
-            door.open(streams);
+    /// Has it reach what belongs to a proxy that runs: the remote control, and other outbounds.
+    pub(crate) fn attach(&self, core: &Arc<Core>) {
+        match &self.0 {
+            Kind::Api(door) => door.open(&core.api_streams.sender),
+            Kind::Through { detour, .. } => detour.open(core),
+            Kind::Proxy(servers) => servers.passage().detour.iter().for_each(|detour| detour.open(core)),
+            Kind::Freedom { .. } | Kind::Blackhole { .. } | Kind::Loopback { .. } | Kind::Dns(..) => {}
         }
     }
 
@@ -220,7 +269,14 @@ impl Dialer {
             Kind::Api(door) => door.dial(),
             Kind::Loopback { inbound } => Err(DialError::Loopback { inbound: inbound.clone() }),
             Kind::Blackhole { http_response } => Err(DialError::Blackholed { http_response: *http_response }),
-            Kind::Proxy(servers) => Box::pin(servers.dial(target, resolver, deadline)).await,
+            Kind::Proxy(servers) => servers.dial(target, resolver, deadline).await,
+            Kind::Through { redirect, detour } => {
+                let (host, port) = redirected(target, redirect.as_ref());
+                let connected = timeout_at(deadline, detour.connect(Target::new(host.clone(), port))).await;
+                let stream =
+                    connected.map_err(|_elapsed| DialError::HandshakeTimeout { proxy: host.clone() })??;
+                Ok(Dialed { stream, rest: Vec::new(), bound: NOWHERE })
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     chain::Chain,
     counts::Counts,
     health::Health,
-    replay::{Evidence, Replays},
+    replay::{Evidence, Fault, Replays},
     shared::Shared,
     snapshot::{Route, Snapshot, Why},
     walk::{Attempts, Ending, Patience},
@@ -108,6 +108,12 @@ impl<'d, 's> Dials<'d, 's> {
         }
     }
 
+    /// Has the log and the state of a member say what is wrong with it.
+    fn blame(&self, number: usize, reason: &str) {
+        let attempt = self.route.attempt(number);
+        self.health.blame(attempt.member, attempt.outbound.tag.as_deref(), reason);
+    }
+
     fn record(&self, number: usize, took: Duration, end: AttemptEnd) {
         let outbound = self.route.attempt(number).outbound.tag.clone();
         let began = self.begin.elapsed().saturating_sub(took);
@@ -180,12 +186,14 @@ impl Attempts for Dials<'_, '_> {
             }
             Ending::Failed(error) => {
                 let attempt = self.route.attempt(number);
-                if attempt.outbound.dialer.is_at_fault(error) {
+                let is_at_fault = attempt.outbound.dialer.is_at_fault(error);
+                let error = Chain(error).to_string();
+                if is_at_fault {
                     self.report(number, Outcome::Failed);
+                    self.blame(number, &error);
                 } else {
                     self.seen.lock().disputed.push(number);
                 }
-                let error = Chain(error).to_string();
                 debug!(id = self.id.0, target = %self.flow.target, outbound = attempt.outbound.tag.as_deref(), error, "an attempt failed");
                 AttemptEnd::Failed(error.into())
             }
@@ -229,9 +237,20 @@ impl Replays for Dials<'_, '_> {
                 self.report(number, Outcome::Silent);
                 self.record(number, after, AttemptEnd::Silent);
             }
-            Evidence::ClosedEarly { number } => {
-                self.seen.lock().disputed.push(number);
-                self.record(number, Duration::ZERO, AttemptEnd::ClosedEarly);
+            Evidence::ClosedEarly { number, fault } => {
+                if fault.as_ref().is_some_and(|fault| fault.is_certain) {
+                    self.report(number, Outcome::Failed);
+                } else {
+                    self.seen.lock().disputed.push(number);
+                }
+                let end = match fault {
+                    Some(Fault { reason, .. }) => {
+                        self.blame(number, &reason);
+                        AttemptEnd::Failed(reason)
+                    }
+                    None => AttemptEnd::ClosedEarly,
+                };
+                self.record(number, Duration::ZERO, end);
             }
         }
     }

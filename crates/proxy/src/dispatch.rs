@@ -52,9 +52,14 @@ impl Standing {
     /// Carries bytes until the connection ends.
     pub(crate) async fn carry(mut self) {
         let end = self.relay.as_mut().await;
+        let fault = self.relay.fault();
+        if let Some(fault) = fault {
+            let path = self.relay.conduit().connection().path();
+            self.live.blame(path.outbound.as_deref(), fault);
+        }
         drop(self.live);
         if let Some(remark) = self.remark {
-            remark.log(self.relay.conduit(), end);
+            remark.log(self.relay.conduit(), end, fault);
         }
     }
 }
@@ -156,7 +161,7 @@ pub(crate) async fn route<'s>(
         }
     }
     let load = |member| health.live(member);
-    let plan = || snapshot.route_in(&health.view(), way, flow, &load, &mut thread_rng());
+    let plan = || snapshot.route_in(&health.view(), way, flow, &load, &mut crate::system::thread_rng());
     match (plan(), group) {
         (Err(NoRoute::Plan(PlanError::EmptyPool { .. })), Some((_, _, settings))) => {
             let limit = settings.pace.unwrap_or_default().total_timeout;
@@ -170,7 +175,7 @@ pub(crate) async fn route<'s>(
 /// Dials the only outbound of a route.
 async fn dial_single(
     shared: Shared<'_>,
-    client: ClientStream,
+    mut client: ClientStream,
     dials: &Dials<'_, '_>,
     rule: Arc<str>,
     terms: Arc<Terms>,
@@ -197,7 +202,7 @@ async fn dial_single(
 /// Dials the members of a group, and waits for a first answer if another one could bring it.
 async fn dial_group(
     shared: Shared<'_>,
-    client: ClientStream,
+    mut client: ClientStream,
     dials: &Dials<'_, '_>,
     rule: Arc<str>,
     terms: Arc<Terms>,
@@ -304,7 +309,7 @@ async fn converse(
             drop(live);
             if let Some(remark) = Remark::new(dials, number) {
                 let (up, down) = guard.as_ref().counters.totals();
-                remark.log(&guard, RelayEnd { up, down, reason });
+                remark.log(&guard, RelayEnd { up, down, reason }, None);
             }
             None
         }
@@ -361,7 +366,7 @@ impl Remark {
         }))
     }
 
-    pub(crate) fn log(&self, guard: &ConnectionGuard, end: RelayEnd) {
+    pub(crate) fn log(&self, guard: &ConnectionGuard, end: RelayEnd, fault: Option<&str>) {
         let connection = guard.connection();
         let info = &connection.info;
         debug!(
@@ -370,7 +375,7 @@ impl Remark {
             group = self.group.as_deref(), key = self.key.as_deref(),
             outbound = self.outbound.as_deref(), reason = %self.why,
             attempts = self.attempts, up = end.up, down = end.down,
-            seconds = connection.start.elapsed().as_secs_f32(), end = ?end.reason, "connection"
+            seconds = connection.start.elapsed().as_secs_f32(), end = ?end.reason, fault, "connection"
         );
     }
 }
@@ -395,9 +400,4 @@ fn no_route_failure(error: &NoRoute) -> DialFailure {
         NoRoute::NotCarried { .. } => DialFailure::NotAllowed,
         NoRoute::HijackedDns | NoRoute::UnknownTag { .. } | NoRoute::NoOutbound => DialFailure::General,
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
-fn thread_rng() -> impl rand::Rng {
-    rand::rng()
 }

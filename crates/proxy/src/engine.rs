@@ -75,6 +75,9 @@ pub enum StartError {
     /// An inbound's accounts cannot be used. A checked configuration has no such inbound.
     #[error(transparent)]
     Accounts(#[from] waypost_wire::AccountsError),
+    /// A key of an inbound cannot be used. A checked configuration has no such inbound.
+    #[error(transparent)]
+    Key(#[from] crate::shadowsocks::KeyError),
     /// TLS for probes cannot be set up.
     #[error("TLS for probes cannot be set up")]
     Tls(#[from] rustls::Error),

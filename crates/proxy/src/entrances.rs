@@ -16,6 +16,7 @@ use crate::{
     BindError, BoundAddress, BoundListener, Inherited, ListenAddress, Listener, StartError, Workers,
     inbound::Inbound,
     snapshot::Snapshot,
+    tunnel::Replays,
     udp::{Door, DoorSettings, Hub, UdpPort},
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Entrances {
     streams: Vec<Entrance<Arc<ArcSwap<Inbound>>>>,
     hubs: Vec<Entrance<Arc<Hub>>>,
     doors: Vec<Entrance<Arc<Door>>>,
+    /// The requests of VMess that have come in, whatever the configuration was.
+    replays: Replays,
 }
 
 /// A place of a configuration that is to be: one that there is, by its number, or a new one.
@@ -115,7 +118,9 @@ impl Entrances {
         let mut plan = Plan::default();
         for (index, inbound) in config.inbounds.iter().enumerate() {
             let udp = self.plan_datagrams(inbound, &mut plan)?;
-            let mut made = Inbound { udp, ..Inbound::try_new(inbound, snapshot.sniffing(index))? };
+            let (sniffing, transport) = (snapshot.sniffing(index), snapshot.transport(index));
+            let made = Inbound::try_new(inbound, sniffing, transport, &self.replays)?;
+            let mut made = Inbound { udp, ..made };
             let known = before.and_then(|before| same_inbound(before, inbound));
             if let (Some(known), true) = (known, inbound.tag.is_some())
                 && known.limits == inbound.limits
@@ -177,6 +182,11 @@ impl Entrances {
                 return Ok(Some(UdpPort { told: udp.address, hub: Some(hub) }));
             }
             InboundProtocol::Door(door) => door,
+            // Theirs come in streams.
+            InboundProtocol::Shadowsocks(_)
+            | InboundProtocol::Vmess(_)
+            | InboundProtocol::Vless(_)
+            | InboundProtocol::Trojan(_) => return Ok(None),
         };
         let (true, Listen::Ports { ip, ports }) = (door.networks.udp, &inbound.listen) else {
             return Ok(None);
@@ -220,7 +230,8 @@ impl Entrances {
     /// Brings a plan into force. Those that are in no plan any more take nobody from here on.
     pub(crate) fn put(&mut self, plan: Plan, stop: &CancellationToken) -> Begun {
         let mut begun = Begun::default();
-        let mut old = std::mem::take(self).into_parts();
+        let replays = self.replays.clone();
+        let mut old = std::mem::replace(self, Self { replays, ..Self::default() }).into_parts();
         for PlannedStream { place, socket, address, inbound, source } in plan.streams {
             match source {
                 Source::Kept(index) => {

@@ -158,7 +158,7 @@ pub(crate) async fn explain_running(snapshot: Arc<Snapshot>, flow: Flow) -> Expl
             };
             let (health, view) = (snapshot.health(), snapshot.health().view());
             let load = |member| health.live(member);
-            explain_by(&snapshot, &flow, (&view, &load), resolve, &mut thread_rng())
+            explain_by(&snapshot, &flow, (&view, &load), resolve, &mut crate::system::thread_rng())
         }
     });
     match explained.await {
@@ -166,7 +166,7 @@ pub(crate) async fn explain_running(snapshot: Arc<Snapshot>, flow: Flow) -> Expl
         // The runtime is going down; without look-ups the answer is there at once.
         Err(_stopping) => {
             let none = |_: &DomainName| Err("the program is stopping".to_owned());
-            explain(&snapshot, &flow, none, &mut thread_rng())
+            explain(&snapshot, &flow, none, &mut crate::system::thread_rng())
         }
     }
 }
@@ -463,9 +463,4 @@ impl fmt::Display for Lookup {
             Err(error) => write!(f, "? {} was not found: {error}", self.name),
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
-fn thread_rng() -> impl Rng {
-    rand::rng()
 }

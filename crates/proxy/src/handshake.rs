@@ -15,7 +15,7 @@ use waypost_wire::{
 
 use crate::{
     Stream,
-    wire_io::{DriveError, READ_BYTES, drive_from, send_and_close},
+    wire_io::{DriveError, drive_from, read_once, send_and_close},
 };
 
 /// A client on a bad line needs some seconds; one that needs more is holding the door.
@@ -190,6 +190,7 @@ impl ClientStream {
     pub(crate) async fn answer_early(&mut self, bound: SocketAddr) -> io::Result<()> {
         if let Voice::Protocol(answer) = self.voice {
             self.stream.write_all(&answer.success(bound)).await?;
+            self.stream.flush().await?;
             self.voice = Voice::Silent;
         }
         Ok(())
@@ -197,21 +198,17 @@ impl ClientStream {
 
     /// Reads what the client sends for the target next, and says how much that was; 0 at its end.
     pub(crate) async fn read_ahead(&mut self) -> io::Result<usize> {
-        let mut buffer = [0; READ_BYTES];
-        let count = loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => break read?,
-            }
-        };
-        self.rest.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        Ok(count)
+        let Self { stream, rest, .. } = self;
+        read_once(stream, |read| {
+            rest.extend_from_slice(read);
+            read.len()
+        })
+        .await
     }
 
     /// Waits until the client has gone away; for ever if it has not. One that has sent something for
     /// the target may have closed its side only.
-    pub(crate) async fn gone(&self) {
+    pub(crate) async fn gone(&mut self) {
         match poll_fn(|context| self.stream.poll_peek_end(context)).await {
             // Closed or failed: nobody waits for the answer.
             Ok(true) if self.rest.is_empty() => {}
@@ -232,6 +229,7 @@ impl ClientStream {
                 let reply = answer.success(bound);
                 if !reply.is_empty() {
                     self.stream.write_all(&reply).await?;
+                    self.stream.flush().await?;
                 }
             }
             Voice::Silent => {}

@@ -21,11 +21,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use waypost_balance::{GroupId, GroupStates, SelectError};
 use waypost_health::{CheckId, Correspondence, MemberId, Monitor, Outcome, PoolId};
 use waypost_net::Tag;
 
-pub use self::figures::{DELAY_BOUNDS, DelayClasses, DelaySample, GroupChange};
+pub use self::figures::{DELAY_BOUNDS, DelayClasses, DelaySample, GroupChange, MemberFault};
 pub(crate) use self::figures::{GroupFigures, MemberFigures};
 use self::watch::Watch;
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     pools::{Pools, View},
     probe::default_tls,
     snapshot::Snapshot,
-    system::monotonic,
+    system::{monotonic, wall_clock},
     totals::MemberTotals,
 };
 
@@ -251,6 +252,13 @@ impl Health {
         self.0.groups.get(group.index())
     }
 
+    /// Keeps what is wrong with a member, and has the log tell it if that is news.
+    pub(crate) fn blame(&self, member: MemberId, tag: Option<&str>, reason: &str) {
+        if self.0.members.get(member.index()).is_some_and(|figures| figures.blame(reason, wall_clock())) {
+            warn!(outbound = tag, reason, "an outbound fails");
+        }
+    }
+
     /// Counts a connection.
     pub(crate) fn carry(&self, member: MemberId) -> LiveGuard {
         let figures = self.0.members.get(member.index()).cloned();
@@ -294,6 +302,13 @@ impl LiveGuard {
     /// Whether there is no verdict against the member.
     pub(crate) fn stands(&self) -> bool {
         self.0.as_ref().is_none_or(|figures| figures.stands())
+    }
+
+    /// As [`Health::blame`].
+    pub(crate) fn blame(&self, tag: Option<&str>, reason: &str) {
+        if self.0.as_ref().is_some_and(|figures| figures.blame(reason, wall_clock())) {
+            warn!(outbound = tag, reason, "an outbound fails");
+        }
     }
 }
 

@@ -1,17 +1,28 @@
 //! An inbound, as its connections see it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use waypost_config::model::{self, Door, InboundProtocol};
 use waypost_net::Tag;
-use waypost_wire::AccountsError;
+use waypost_transport::ServerTransport;
 
-use crate::{HandshakeSettings, Terms, limits::InboundLimits, sniffing::Sniffing, udp::UdpPort};
+use crate::{
+    HandshakeSettings, StartError, Terms,
+    handshake::DEFAULT_HANDSHAKE_TIMEOUT,
+    limits::InboundLimits,
+    sniffing::Sniffing,
+    tunnel::{Replays, Tunnel},
+    udp::UdpPort,
+};
 
 /// What the connections of one inbound share.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     pub(crate) tag: Option<Tag>,
+    /// What carries its protocol.
+    pub(crate) transport: Option<Arc<ServerTransport>>,
+    /// How long a client may take until it has said what it wants.
+    pub(crate) handshake: Duration,
     pub(crate) entry: Entry,
     /// Where clients send datagrams, if they may.
     pub(crate) udp: Option<UdpPort>,
@@ -27,6 +38,8 @@ pub(crate) enum Entry {
     Handshake(HandshakeSettings),
     /// The inbound says so.
     Door(Door),
+    /// It says so to those who have a key.
+    Tunnel(Tunnel),
 }
 
 /// Both ends of a client's connection; none of a Unix socket has an address.
@@ -42,15 +55,26 @@ impl Inbound {
     pub(crate) fn try_new(
         inbound: &model::Inbound,
         sniffing: Option<Arc<Sniffing>>,
-    ) -> Result<Self, AccountsError> {
+        transport: Option<Arc<ServerTransport>>,
+        replays: &Replays,
+    ) -> Result<Self, StartError> {
+        let handshake = inbound.policy.handshake.unwrap_or(DEFAULT_HANDSHAKE_TIMEOUT);
         let entry = match &inbound.protocol {
             InboundProtocol::Client(protocol) => {
                 Entry::Handshake(HandshakeSettings::try_new(*protocol, inbound)?)
             }
             InboundProtocol::Door(door) => Entry::Door(door.clone()),
+            InboundProtocol::Shadowsocks(settings) => {
+                Entry::Tunnel(Tunnel::shadowsocks(settings, handshake)?)
+            }
+            InboundProtocol::Vmess(users) => Entry::Tunnel(Tunnel::vmess(users, handshake, replays)),
+            InboundProtocol::Vless(users) => Entry::Tunnel(Tunnel::vless(users, handshake)),
+            InboundProtocol::Trojan(settings) => Entry::Tunnel(Tunnel::trojan(settings, handshake)),
         };
         Ok(Self {
             tag: inbound.tag.as_ref().map(|tag| tag.value.clone()),
+            transport,
+            handshake,
             entry,
             udp: None,
             terms: Arc::new(Terms::new(&inbound.policy)),

@@ -44,6 +44,7 @@ mod reports;
 mod rule_sets;
 mod serve;
 mod setup;
+mod shadowsocks;
 mod shared;
 pub mod simulate;
 mod snapshot;
@@ -53,6 +54,7 @@ mod stream;
 mod system;
 mod totals;
 mod traffic;
+mod tunnel;
 mod udp;
 mod walk;
 mod wire_io;
@@ -70,7 +72,7 @@ pub use handshake::{
     Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, Opened,
     accept_client,
 };
-pub use health::{DELAY_BOUNDS, DelayClasses, DelaySample, GroupChange};
+pub use health::{DELAY_BOUNDS, DelayClasses, DelaySample, GroupChange, MemberFault};
 pub use inbound::Ends;
 pub use inherited::Inherited;
 pub use limits::{ConnectionLimit, DEFAULT_MAX_CONNECTIONS};
@@ -81,7 +83,7 @@ pub use reload::{Reading, ReloadError, ReloadFrom, ReloadReport};
 pub use reports::{GroupKind, GroupReport, MemberReport};
 pub use rule_sets::{CriticalSetError, RuleSetKind, RuleSetReport, UpdateError};
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
-pub use stream::Stream;
+pub use stream::{Layered, Stream};
 pub use system::{level_filter, raise_descriptor_limit};
 pub use totals::MemberTotals;
 pub use traffic::{Amount, Place, Volume, Volumes};

@@ -251,6 +251,8 @@ fn timed_out_in(error: &DialError) -> Option<ProbePhase> {
         | DialError::HandshakeClosed { .. }
         | DialError::CredentialsRejected { .. }
         | DialError::Proxy { .. }
+        | DialError::Transport { .. }
+        | DialError::Detour { .. }
         | DialError::NoDatagrams
         | DialError::NoRoom
         | DialError::TooLate { .. }

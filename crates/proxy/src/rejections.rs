@@ -70,7 +70,7 @@ impl Rejections {
     }
 
     /// Ends the connection of a client that was rejected.
-    pub(crate) async fn end(&self, client: ClientStream, method: RejectMethod) {
+    pub(crate) async fn end(&self, mut client: ClientStream, method: RejectMethod) {
         match method {
             RejectMethod::Default => client.answer_failure(DialFailure::NotAllowed).await,
             RejectMethod::Drop => {

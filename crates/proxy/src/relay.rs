@@ -148,6 +148,11 @@ impl<C: AsRef<Conduit>> Relay<C> {
         }
     }
 
+    /// What a protocol on the way to the target said when that failed.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.target.fault()
+    }
+
     /// What the world outside sees of it.
     pub fn conduit(&self) -> &C {
         &self.conduit

@@ -30,7 +30,7 @@ pub(crate) trait Replays: Attempts<Reached = Dialed> {
 }
 
 /// What the wait for a first answer says about an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Evidence {
     /// The first answer to the flight came through it.
     FirstByte {
@@ -50,7 +50,17 @@ pub(crate) enum Evidence {
     ClosedEarly {
         /// The attempt.
         number: usize,
+        /// What a protocol on the way makes of that.
+        fault: Option<Fault>,
     },
+}
+
+/// What a protocol on the way to a target says of an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) reason: Box<str>,
+    /// Whether nothing behind the server can be the cause.
+    pub(crate) is_certain: bool,
 }
 
 /// The terms of the wait for a first answer.
@@ -226,9 +236,13 @@ impl<'r, A: Replays> Race<'r, A> {
             FirstFlight::NeedMore => target.stood.elapsed() < self.attempts.delay(number),
             FirstFlight::Unrepeatable => false,
         };
+        let fault = target.stream.fault().map(|reason| Fault {
+            reason: reason.into(),
+            is_certain: failure == Some(io::ErrorKind::InvalidData),
+        });
         self.closed.get_or_insert((target, failure));
         if is_early {
-            self.attempts.found(Evidence::ClosedEarly { number });
+            self.attempts.found(Evidence::ClosedEarly { number, fault });
             if self.dialling {
                 return Next::Wait;
             }

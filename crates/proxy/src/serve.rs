@@ -1,13 +1,22 @@
 //! A client from its first byte until it is known where it wants to go.
 
-use std::{io, net::SocketAddr};
+mod keyed;
+mod multiplexed;
+
+use std::{io, net::SocketAddr, sync::Arc};
 
 use socket2::SockRef;
+use tokio::time::timeout;
 use tracing::debug;
 use waypost_config::model::Door;
 use waypost_net::{Flow, Host, Network, Target, canonical_ip};
+use waypost_transport::Entered;
 use waypost_wire::{Command, DialFailure};
 
+use self::{
+    keyed::{Stranger, enter},
+    multiplexed::Multiplexed,
+};
 use crate::{
     Accepted, ClientStream, Ends, Opened, Stream,
     chain::Chain,
@@ -16,6 +25,7 @@ use crate::{
     http::{Connect, forward_requests},
     inbound::{Entry, Inbound},
     shared::Shared,
+    stream::{Base, Layered},
     udp::{Association, associate},
 };
 
@@ -40,6 +50,10 @@ pub(crate) enum Lasting {
     Connection(Standing),
     /// An association for datagrams.
     Association(Box<Association>),
+    /// A connection that carries others.
+    Carrier(Box<Multiplexed>),
+    /// One that is no client.
+    Stranger(Stranger),
 }
 
 impl Lasting {
@@ -48,22 +62,51 @@ impl Lasting {
         match self {
             Self::Connection(standing) => standing.carry().await,
             Self::Association(association) => Box::pin(association.run()).await,
+            Self::Carrier(multiplexed) => multiplexed.run().await,
+            Self::Stranger(stranger) => stranger.see_off().await,
         }
     }
 }
 
 /// One connection from its first byte until it stands; `None` if it ends before.
 pub(crate) async fn serve(
-    inbound: &Inbound,
+    inbound: &Arc<Inbound>,
     stream: Stream,
     ends: Ends,
     shared: Shared<'_>,
 ) -> Option<Lasting> {
+    let Some(transport) = &inbound.transport else {
+        return serve_stream(inbound, stream, ends, shared).await;
+    };
+    let (base, abort) = Base::new(stream);
+    let accepted = timeout(inbound.handshake, Box::pin(transport.accept(base))).await;
+    match accepted {
+        Ok(Ok(Entered::One(stream))) => {
+            serve_stream(inbound, Layered::new(stream, abort).into(), ends, shared).await
+        }
+        Ok(Ok(Entered::Many(streams))) => {
+            let (inbound, core) = (inbound.clone(), shared.core.clone());
+            Some(Lasting::Carrier(Box::new(Multiplexed { streams, inbound, ends, core })))
+        }
+        Ok(Err(error)) => {
+            debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, %error, "handshake failed");
+            None
+        }
+        Err(_elapsed) => {
+            debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, "the handshake took too long");
+            None
+        }
+    }
+}
+
+/// A stream of a client, whatever carries it.
+async fn serve_stream(inbound: &Inbound, stream: Stream, ends: Ends, shared: Shared<'_>) -> Option<Lasting> {
     let settings = match &inbound.entry {
         Entry::Handshake(settings) => settings,
         Entry::Door(door) => {
             return pass(inbound, door, stream, ends, shared).await.map(Lasting::Connection);
         }
+        Entry::Tunnel(tunnel) => return Box::pin(enter(inbound, tunnel, stream, ends, shared)).await,
     };
     let (mut stream, mut read) = (stream, Vec::new());
     loop {

@@ -57,7 +57,7 @@ impl Core {
     pub(crate) fn attach(self: &Arc<Self>, snapshot: &Snapshot) {
         snapshot.queries().attach(self);
         for outbound in snapshot.outbounds() {
-            outbound.dialer.open_api(&self.api_streams.sender);
+            outbound.dialer.attach(self);
         }
     }
 

@@ -13,6 +13,7 @@ use waypost_dns::{Family, Resolver};
 use waypost_health::{CheckId, MemberId};
 use waypost_net::{DomainName, Flow, Network, Networks, Tag};
 use waypost_router::{Decision, Reject, Resolve, Router, Rule, Way};
+use waypost_transport::ServerTransport;
 
 use crate::{
     Dialer, Path,
@@ -61,6 +62,8 @@ struct Rest {
     modes: Option<Arc<Modes>>,
     /// What the inbounds sniff by, in the order of the file.
     sniffing: Box<[Option<Arc<Sniffing>>]>,
+    /// What carries the protocols of the inbounds, in the order of the file.
+    transports: Box<[Option<Arc<ServerTransport>>]>,
     /// What other rules are compiled from, if there are rule sets.
     recipe: Option<Arc<Recipe>>,
 }
@@ -221,6 +224,7 @@ pub(crate) struct Parts {
     pub(crate) family: Family,
     pub(crate) modes: Option<Arc<Modes>>,
     pub(crate) sniffing: Vec<Option<Sniffing>>,
+    pub(crate) transports: Vec<Option<Arc<ServerTransport>>>,
     /// What other rules are compiled from.
     pub(crate) recipe: Option<Arc<Recipe>>,
 }
@@ -238,6 +242,7 @@ impl Snapshot {
             family,
             modes,
             sniffing,
+            transports,
             recipe,
         } = parts;
         let leaves = outbounds.iter().enumerate();
@@ -263,6 +268,7 @@ impl Snapshot {
             family,
             modes,
             sniffing: sniffing.into_iter().map(|sniffing| sniffing.map(Arc::new)).collect(),
+            transports: transports.into(),
             recipe,
         };
         let hits = Arc::new(Hits::new(router.rules().len()));
@@ -360,6 +366,11 @@ impl Snapshot {
     #[must_use]
     pub fn family(&self) -> Family {
         self.rest.family
+    }
+
+    /// What carries the protocol of the inbound of this number; `None` if nothing does.
+    pub(crate) fn transport(&self, inbound: usize) -> Option<Arc<ServerTransport>> {
+        self.rest.transports.get(inbound)?.clone()
     }
 
     /// What the inbound of this number sniffs by; `None` if it does not.

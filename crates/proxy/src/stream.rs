@@ -1,4 +1,6 @@
-//! A stream socket of either family: what comes in, and what goes out.
+//! A stream: a socket of either family, or what is laid over one.
+
+mod layered;
 
 use std::{
     io,
@@ -14,13 +16,18 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-/// A stream socket: TCP, or a Unix one.
+pub use self::layered::Layered;
+pub(crate) use self::layered::{Abort, Base};
+
+/// A stream of bytes both ways.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// Inside of TLS, of a transport or of a protocol.
+    Layered(Box<Layered>),
 }
 
 /// A stream between two runtimes.
@@ -53,56 +60,64 @@ impl From<UnixStream> for Stream {
 }
 
 impl Stream {
-    /// Waits until there is something to read, or an end.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Unix(stream) => stream.readable().await,
-        }
-    }
-
-    /// Reads what is there; `WouldBlock` if nothing is.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Unix(stream) => stream.try_read(buffer),
-        }
-    }
-
     /// Takes the stream out of its runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a stream with layers, which stays where it was made.
     pub(crate) fn detach(self) -> io::Result<Detached> {
-        Ok(match self {
-            Self::Tcp(stream) => Detached::Tcp(stream.into_std()?),
-            Self::Unix(stream) => Detached::Unix(stream.into_std()?),
-        })
+        match self {
+            Self::Tcp(stream) => Ok(Detached::Tcp(stream.into_std()?)),
+            Self::Unix(stream) => Ok(Detached::Unix(stream.into_std()?)),
+            Self::Layered(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Whether the other end has closed its side and nothing is left to read. Waits, as part of a poll,
     /// for something to be there.
-    pub(crate) fn poll_peek_end(&self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(crate) fn poll_peek_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if let Self::Layered(layered) = self {
+            return layered.poll_peek_end(context);
+        }
         loop {
             ready!(self.poll_read_ready(context))?;
-            let peek = || SockRef::from(self).peek(&mut [MaybeUninit::uninit()]);
-            match self.try_io(Interest::READABLE, peek) {
+            let mut byte = [MaybeUninit::uninit()];
+            let peeked = self.try_io(Interest::READABLE, || match &*self {
+                Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+                Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+                Self::Layered(_) => Err(io::ErrorKind::Unsupported.into()),
+            });
+            match peeked {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 peeked => return Poll::Ready(Ok(peeked? == 0)),
             }
         }
     }
 
-    /// Waits, as part of a poll, until there may be something to read.
+    /// The socket itself, if nothing is laid over it.
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Tcp(stream) => Some(stream.as_fd()),
+            Self::Unix(stream) => Some(stream.as_fd()),
+            Self::Layered(_) => None,
+        }
+    }
+
+    /// Waits, as part of a poll, until the socket may have something to read.
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(context),
             Self::Unix(stream) => stream.poll_read_ready(context),
+            Self::Layered(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
-    /// Waits, as part of a poll, until there may be room to write.
+    /// Waits, as part of a poll, until the socket may have room to write.
     pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(context),
             Self::Unix(stream) => stream.poll_write_ready(context),
+            Self::Layered(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
@@ -115,14 +130,24 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_io(interest, call),
             Self::Unix(stream) => stream.try_io(interest, call),
+            Self::Layered(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// The error that the socket holds, if any.
+    /// The error that the socket holds, if any. Of a stream with layers it shows when that is used.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Self::Tcp(stream) => stream.take_error(),
             Self::Unix(stream) => stream.take_error(),
+            Self::Layered(_) => Ok(None),
+        }
+    }
+
+    /// What the layers said when the stream failed, if it did and they know.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Layered(layered) => layered.fault(),
         }
     }
 
@@ -135,15 +160,7 @@ impl Stream {
                 let _set = stream.set_zero_linger();
             }
             Self::Unix(_) => {}
-        }
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+            Self::Layered(layered) => layered.abort(),
         }
     }
 }
@@ -157,6 +174,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Layered(layered) => Pin::new(&mut **layered).poll_read(context, buffer),
         }
     }
 }
@@ -166,6 +184,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Layered(layered) => Pin::new(&mut **layered).poll_write(context, bytes),
         }
     }
 
@@ -173,6 +192,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Layered(layered) => Pin::new(&mut **layered).poll_flush(context),
         }
     }
 
@@ -180,6 +200,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Layered(layered) => Pin::new(&mut **layered).poll_shutdown(context),
         }
     }
 }

@@ -23,6 +23,17 @@ pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
+/// The time of the day in seconds since 1970, as protocols write it.
+pub(crate) fn unix_seconds() -> u64 {
+    wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Where randomness comes from.
+#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
+pub(crate) fn thread_rng() -> impl rand::CryptoRng {
+    rand::rng()
+}
+
 /// The time by which everything is decided. Tests may set it.
 pub(crate) fn monotonic() -> std::time::Instant {
     tokio::time::Instant::now().into_std()

@@ -17,8 +17,10 @@ mod drops;
 mod hub;
 mod idle;
 mod open;
+mod sealed;
 mod session;
 mod stay;
+mod streamed;
 mod table;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -27,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waypost_net::Tag;
 
 pub(crate) use self::{
-    associate::{UdpPort, associate},
+    associate::{UdpPort, associate, associate_stream},
     association::Association,
     door::{Door, DoorSettings},
     drops::Drops,

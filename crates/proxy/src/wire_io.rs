@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use waypost_wire::{Machine, Step};
 
@@ -55,6 +55,7 @@ pub(crate) async fn drive_from<M: Machine>(
             Step::NeedMore => read_into(stream, machine).await?,
             Step::Send(bytes) => {
                 stream.write_all(&bytes).await.map_err(DriveError::Io)?;
+                stream.flush().await.map_err(DriveError::Io)?;
                 machine.advance(&[])
             }
             Step::Done { output, rest } => return Ok((output, rest)),
@@ -63,21 +64,39 @@ pub(crate) async fn drive_from<M: Machine>(
     }
 }
 
-/// Waits with no buffer taken, so that a client that connects and says nothing costs none.
 async fn read_into<M: Machine>(
     stream: &mut Stream,
     machine: &mut M,
 ) -> Result<Step<M::Output, M::Error>, DriveError<M::Error>> {
+    let advance = |read: &[u8]| (!read.is_empty()).then(|| machine.advance(read));
+    match read_once(stream, advance).await {
+        Ok(Some(step)) => Ok(step),
+        Ok(None) => Err(DriveError::Closed),
+        Err(error) => Err(DriveError::Io(error)),
+    }
+}
+
+/// Reads what comes next, which is nothing at the end, and hands it to `take`. Waits with no buffer
+/// taken, so that a client that connects and says nothing costs none.
+pub(crate) async fn read_once<T>(stream: &mut Stream, take: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+    let mut take = Some(take);
     poll_fn(|context| {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
-        Poll::Ready(match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
-            Ok(()) if buffer.filled().is_empty() => Err(DriveError::Closed),
-            Ok(()) => Ok(machine.advance(buffer.filled())),
-            Err(error) => Err(DriveError::Io(error)),
-        })
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+        match take.take() {
+            Some(take) => Poll::Ready(Ok(take(buffer.filled()))),
+            None => Poll::Pending,
+        }
     })
     .await
+}
+
+/// Reads and forgets, until the peer has closed or `until`. Who is told nothing must not learn
+/// either, from when the connection ends, what was wrong.
+pub(crate) async fn drain(mut stream: Stream, until: Instant) {
+    let discard = async { while let Ok(1..) = read_once(&mut stream, <[u8]>::len).await {} };
+    let _elapsed = timeout_at(until, discard).await;
 }
 
 /// Sends the last bytes of a connection and closes it so that they arrive: a socket that is closed
@@ -88,20 +107,13 @@ pub(crate) async fn send_and_close(mut stream: Stream, bytes: &[u8]) {
         stream.shutdown().await?;
         let mut left = MAX_LINGER_BYTES;
         while left > 0 {
-            stream.readable().await?;
-            left = left.saturating_sub(discard(&stream)?);
+            match read_once(&mut stream, <[u8]>::len).await? {
+                0 => break,
+                count => left = left.saturating_sub(count),
+            }
         }
         io::Result::Ok(())
     };
     // Whether the peer takes the message is its own affair: the connection is over either way.
     let _taken = timeout(LINGER, farewell).await;
-}
-
-/// Reads and forgets; an end counts as more than enough.
-fn discard(stream: &Stream) -> io::Result<usize> {
-    match stream.try_read(&mut [0; READ_BYTES]) {
-        Ok(0) => Ok(MAX_LINGER_BYTES),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        result => result,
-    }
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    Layer as _, Registry, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
+    Layer as _, Registry, filter::Targets, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
 };
 use waypost_api::{LevelControl, LogFeed};
 use waypost_config::model::LogLevel;
@@ -15,7 +15,7 @@ use crate::arguments::LogFormat;
 /// Logs to standard error from here on, and to whoever follows the log. Yields the feed, and the way to change
 /// how much is logged.
 pub(crate) fn start(level: Option<LogLevel>, format: LogFormat) -> (LogFeed, LevelControl) {
-    let (filter, handle) = reload::Layer::<LevelFilter, Registry>::new(level_filter(level));
+    let (filter, handle) = reload::Layer::<Targets, Registry>::new(targets(level));
     let feed = LogFeed::new();
     let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let lines = match format {
@@ -26,6 +26,13 @@ pub(crate) fn start(level: Option<LogLevel>, format: LogFormat) -> (LogFeed, Lev
     // A second one in the same process is a test's own.
     let _first_wins = subscriber.try_init();
     let current = level.unwrap_or(LogLevel::Info);
-    let control = LevelControl::new(current, move |level| handle.reload(level_filter(Some(level))).is_ok());
+    let control = LevelControl::new(current, move |level| handle.reload(targets(Some(level))).is_ok());
     (feed.with_level(control.clone()), control)
+}
+
+/// What is logged at a level: of the libraries within only what somebody should look at, because they
+/// tell of every packet.
+fn targets(level: Option<LogLevel>) -> Targets {
+    let level = level_filter(level);
+    Targets::new().with_target("waypost", level).with_default(level.min(LevelFilter::WARN))
 }

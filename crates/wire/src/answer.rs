@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 use crate::address::put_socket_addr;
 
@@ -19,6 +19,20 @@ pub enum DialFailure {
     Unavailable,
     /// Anything else.
     General,
+}
+
+impl fmt::Display for DialFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "the connection was refused",
+            Self::NetworkUnreachable => "the network is unreachable",
+            Self::HostUnreachable => "the host is unreachable",
+            Self::Timeout => "there was no answer in time",
+            Self::NotAllowed => "a rule forbids it",
+            Self::Unavailable => "nothing that could carry it is available",
+            Self::General => "it failed",
+        })
+    }
 }
 
 /// How a client wants to be told whether the connection to its target came about.

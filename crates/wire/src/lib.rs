@@ -1,11 +1,15 @@
-//! Proxy handshakes as byte machines: SOCKS4, SOCKS4a, SOCKS5 and HTTP on the server side, SOCKS5 and
-//! HTTP CONNECT on the client side. Also says what the first bytes of a connection are ([`sniff`]),
-//! and whether they may be sent twice ([`first_flight`]).
+//! Proxy protocols as byte machines: SOCKS4, SOCKS4a, SOCKS5, HTTP, VMess, VLESS and Trojan, client and
+//! server side. Also says what the first bytes of a connection are ([`sniff`]), and whether they may be
+//! sent twice ([`first_flight`]).
 //!
 //! A machine does no IO, reads no clock and spawns nothing: it is fed what was read from a socket and
 //! says in a [`Step`] what to do next. Whatever a peer sends, a machine never panics and never holds
 //! more than its handshake can be long plus the last piece it was fed. Deadlines are the caller's.
 //! Start from [`Server`], which recognises the protocol by its first byte, and from [`Machine`].
+//!
+//! Where bytes look different on the wire than to the user, [`Seal`] and [`Open`] turn the ones into the
+//! others, and [`SealDatagrams`] and [`OpenDatagrams`] do so for datagrams over a stream. Of what they
+//! take from a peer nothing is kept: the caller holds the bytes, at most 64 KiB at a time.
 //!
 //! ```
 //! use waypost_wire::{Accept, Accounts, Machine, Opening, Server, Step};
@@ -37,6 +41,13 @@ mod http_client;
 mod socks5_client;
 mod socks5_udp;
 
+mod codec;
+mod target_field;
+mod trojan;
+mod uuid;
+mod vless;
+mod vmess;
+
 mod absolute_uri;
 mod address;
 mod client_hello;
@@ -48,6 +59,10 @@ pub use absolute_uri::AbsoluteUri;
 pub use accounts::{Accounts, AccountsError, Credentials};
 pub use answer::{Answer, DialFailure};
 pub use basic_auth::BASIC_CHALLENGE;
+pub use codec::{
+    DatagramTooLong, Open, OpenDatagrams, Opened, OpenedDatagram, PlainOpener, PlainSealer, Seal,
+    SealDatagrams,
+};
 pub use first_flight::{FirstFlight, FlightKind, MAX_FIRST_FLIGHT_BYTES, first_flight};
 pub use http_client::HttpConnectClient;
 pub use http_server::HttpServer;
@@ -59,6 +74,21 @@ pub use socks4_server::Socks4Server;
 pub use socks5_client::{Socks5AssociateClient, Socks5Client};
 pub use socks5_server::Socks5Server;
 pub use socks5_udp::{MAX_UDP_HEADER_BYTES, UdpDatagram, UdpDatagramError};
+pub use target_field::TargetError;
+pub use trojan::{
+    MAX_TROJAN_DATAGRAM_BYTES, TrojanAccepted, TrojanDatagramError, TrojanDatagramOpener,
+    TrojanDatagramSealer, TrojanFallback, TrojanOpening, TrojanServer, TrojanUser, trojan_client,
+    trojan_datagram_client,
+};
+pub use uuid::{Uuid, UuidError};
+pub use vless::{
+    MAX_VLESS_DATAGRAM_BYTES, VlessAccepted, VlessDatagramOpener, VlessDatagramSealer, VlessOpenError,
+    VlessOpener, VlessServer, VlessServerError, vless_client, vless_datagram_client,
+};
+pub use vmess::{
+    MAX_VMESS_DATAGRAM_BYTES, ReplayFilter, UnknownSecurity, VmessAccepted, VmessClient, VmessOpenError,
+    VmessOpener, VmessRequest, VmessSealer, VmessSecurity, VmessServer, VmessServerError, VmessUser,
+};
 
 /// The longest HTTP head (start line and headers) that is read; Apache and nginx stop at 8 to 32 KiB.
 pub const MAX_HTTP_HEAD_BYTES: usize = 64 * 1024;

@@ -217,14 +217,21 @@ pub(crate) enum Progress<T> {
     },
 }
 
-/// The bytes of a handshake that are not used up, and whether it is over.
-#[derive(Debug, Default)]
+/// The bytes of a handshake that are not used up, and whether it is over. The bytes may hold a password
+/// and do not show in debug output.
+#[derive(Default)]
 pub(crate) struct Intake {
     bytes: Vec<u8>,
     over: bool,
 }
 
 impl Intake {
+    /// Ends the handshake and returns what was read.
+    pub(crate) fn give_up(&mut self) -> Vec<u8> {
+        self.over = true;
+        std::mem::take(&mut self.bytes)
+    }
+
     /// Adds `input` and turns what `parse` makes of all bytes into a step.
     pub(crate) fn advance<T, E>(
         &mut self,
@@ -253,5 +260,11 @@ impl Intake {
                 Step::Fail { reply, error }
             }
         }
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").field("n_bytes", &self.bytes.len()).field("over", &self.over).finish()
     }
 }

@@ -162,7 +162,13 @@ fn test_url(app: &Shared) -> Option<ProbeUrl> {
 
 fn is_testable(kind: OutboundKind) -> bool {
     match kind {
-        OutboundKind::Direct | OutboundKind::Socks | OutboundKind::Http => true,
+        OutboundKind::Direct
+        | OutboundKind::Socks
+        | OutboundKind::Http
+        | OutboundKind::Shadowsocks
+        | OutboundKind::Vmess
+        | OutboundKind::Vless
+        | OutboundKind::Trojan => true,
         OutboundKind::Block | OutboundKind::Dns | OutboundKind::Loopback | OutboundKind::Api => false,
     }
 }

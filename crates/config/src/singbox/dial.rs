@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use waypost_net::Tag;
+
 use crate::{
     Spanned,
     json::Kind,
@@ -49,8 +51,7 @@ pub(super) const KEYS: &[Key] = &[
         STRATEGY,
         "Old form: which addresses of a name are dialled; use `domain_resolver`.",
     ),
-    Key::new("detour", Form::Text, "Another outbound to go through.")
-        .only_off("chains of outbounds are not available in this version"),
+    Key::new("detour", Form::Text, "The tag of another outbound that connections take."),
     Key::new("connect_timeout", Form::Duration, "How long connecting may take.")
         .no_effect("an attempt has its own limit, and the next one begins beside it before that"),
     Key::new("disable_tcp_keep_alive", Form::Flag, "Whether the system never asks.")
@@ -90,6 +91,12 @@ pub(super) static DOMAIN_RESOLVER: KeyTable = KeyTable {
             .no_effect("answers count as long as the server says"),
     ],
 };
+
+/// Reads which outbound connections take; whether it exists is checked at the end of the file.
+pub(super) fn read_detour(object: &Object<'_>, report: &mut Report<'_>) -> Option<Spanned<Tag>> {
+    let written = object.text("detour", report).filter(|tag| !tag.value.is_empty())?;
+    Some(Spanned::new(Tag::from(written.value), written.span))
+}
 
 /// Reads what is set on the sockets of an outbound.
 pub(super) fn read_socket(object: &Object<'_>, report: &mut Report<'_>) -> SocketOptions {

@@ -78,6 +78,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
         names.outbounds.mark_used(&tag.value);
     }
     groups::check_members(&outbounds, &mut names, report);
+    checks::check_detours(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
     Some(Config {
         dialect: Dialect::SingBox,

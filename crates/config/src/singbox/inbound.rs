@@ -2,14 +2,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use waypost_net::{Networks, Secret, Tag};
 
-use super::{checks, dial, host, list, listen, names::Names};
+use super::{checks, dial, host, list, listen, names::Names, tls, transport, tunnel};
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable, join},
     model::{
-        Account, ClientProtocol, Conditions, Door, Inbound, InboundProtocol, Limits, Matcher,
-        OverrideProtocol, Policy, ResolveOptions, Rule, RuleAction, Sniffing, UdpInbound,
+        Account, ClientProtocol, Conditions, Door, Inbound, InboundProtocol, Layer, Limits, Matcher,
+        OverrideProtocol, Policy, ResolveOptions, Rule, RuleAction, ServerTls, Sniffing, Transport,
+        UdpInbound,
     },
     object::{Object, choose, read_port},
     report::{Report, quote},
@@ -25,6 +26,10 @@ pub(super) const FORM: Form = Form::ByType {
         ("http", "HttpInbound"),
         ("direct", "DirectInbound"),
         ("redirect", "RedirectInbound"),
+        ("shadowsocks", "ShadowsocksInbound"),
+        ("vmess", "VmessInbound"),
+        ("vless", "VlessInbound"),
+        ("trojan", "TrojanInbound"),
     ],
 };
 
@@ -33,18 +38,17 @@ const USERS: Key =
 const SYSTEM_PROXY: Key =
     Key::new("set_system_proxy", Form::Flag, "Whether the desktop is told to use this proxy.")
         .only_off("this program does not change the settings of the system");
-const TLS: Key =
-    Key::new("tls", Form::Any, "TLS for clients.").only_off("it is not available in this version");
 
-const fn kind(name: &'static [&'static str]) -> Key {
+pub(super) const fn kind(name: &'static [&'static str]) -> Key {
     Key::new("type", Form::Word(name), "What clients speak.")
 }
 
 const CLIENT_KEYS: usize = listen::KEYS.len() + 3;
-static MIXED_KEYS: [Key; CLIENT_KEYS] = join(&[&[kind(&["mixed"]), USERS, SYSTEM_PROXY], listen::KEYS]);
-static SOCKS_KEYS: [Key; CLIENT_KEYS - 1] = join(&[&[kind(&["socks"]), USERS], listen::KEYS]);
+static MIXED_KEYS: [Key; CLIENT_KEYS + 1] =
+    join(&[&[kind(&["mixed"]), USERS, SYSTEM_PROXY, tls::INBOUND_KEY], listen::KEYS]);
+static SOCKS_KEYS: [Key; CLIENT_KEYS] = join(&[&[kind(&["socks"]), USERS, tls::INBOUND_KEY], listen::KEYS]);
 static HTTP_KEYS: [Key; CLIENT_KEYS + 1] =
-    join(&[&[kind(&["http"]), USERS, SYSTEM_PROXY, TLS], listen::KEYS]);
+    join(&[&[kind(&["http"]), USERS, SYSTEM_PROXY, tls::INBOUND_KEY], listen::KEYS]);
 static DIRECT_KEYS: [Key; CLIENT_KEYS + 1] = join(&[
     &[
         kind(&["direct"]),
@@ -60,7 +64,7 @@ static DIRECT_KEYS: [Key; CLIENT_KEYS + 1] = join(&[
 ]);
 static REDIRECT_KEYS: [Key; CLIENT_KEYS - 2] = join(&[&[kind(&["redirect"])], listen::KEYS]);
 
-const NETWORK: Form = Form::OneOrMany(&Form::Word(&["", "tcp", "udp"]));
+pub(super) const NETWORK: Form = Form::OneOrMany(&Form::Word(&["", "tcp", "udp"]));
 
 pub(super) static MIXED: KeyTable = KeyTable {
     name: "MixedInbound",
@@ -107,14 +111,22 @@ enum Kind {
     Client(ClientProtocol),
     Direct,
     Redirect,
+    Shadowsocks,
+    Vmess,
+    Vless,
+    Trojan,
 }
 
-const TYPES: [(&str, Kind, &KeyTable); 5] = [
+const TYPES: [(&str, Kind, &KeyTable); 9] = [
     ("mixed", Kind::Client(ClientProtocol::Mixed), &MIXED),
     ("socks", Kind::Client(ClientProtocol::Socks), &SOCKS),
     ("http", Kind::Client(ClientProtocol::Http), &HTTP),
     ("direct", Kind::Direct, &DIRECT),
     ("redirect", Kind::Redirect, &REDIRECT),
+    ("shadowsocks", Kind::Shadowsocks, &tunnel::inbound::SHADOWSOCKS),
+    ("vmess", Kind::Vmess, &tunnel::inbound::VMESS),
+    ("vless", Kind::Vless, &tunnel::inbound::VLESS),
+    ("trojan", Kind::Trojan, &tunnel::inbound::TROJAN),
 ];
 
 /// Types of sing-box that do not exist here.
@@ -124,10 +136,6 @@ const FOREIGN: &[(&str, &str)] = &[
         "point programs at an inbound of the type `mixed`, or redirect them to one of the type `redirect`",
     ),
     ("tproxy", "use the type `redirect` and the target `REDIRECT` of the firewall"),
-    ("shadowsocks", ""),
-    ("vmess", ""),
-    ("vless", ""),
-    ("trojan", ""),
     ("naive", ""),
     ("hysteria", ""),
     ("hysteria2", ""),
@@ -173,10 +181,32 @@ fn read(value: &Value, rules: &mut Vec<Rule>, names: &mut Names, report: &mut Re
             let door = Door { host: None, port: None, networks, follow_redirect: true };
             (Some(InboundProtocol::Door(door)), Vec::new(), None)
         }
+        Kind::Shadowsocks => {
+            let inbound = tunnel::inbound::read_shadowsocks(&object, report);
+            (inbound.map(|inbound| InboundProtocol::Shadowsocks(Box::new(inbound))), Vec::new(), None)
+        }
+        Kind::Vmess => {
+            (tunnel::inbound::read_vmess(&object, report).map(InboundProtocol::Vmess), Vec::new(), None)
+        }
+        Kind::Vless => {
+            (tunnel::inbound::read_vless(&object, report).map(InboundProtocol::Vless), Vec::new(), None)
+        }
+        Kind::Trojan => {
+            let inbound = tunnel::inbound::read_trojan(&object, report);
+            (inbound.map(|inbound| InboundProtocol::Trojan(Box::new(inbound))), Vec::new(), None)
+        }
     };
+    let own_users = protocol.as_ref().is_some_and(InboundProtocol::has_own_users);
     // With an error in the users nobody knows who may come in.
-    let open = (report.n_errors() == before).then_some(accounts.is_empty());
+    let open = (report.n_errors() == before).then_some(accounts.is_empty() && !own_users);
+    let transport = read_transport(kind, &object, report);
     let listen = listen::read(&object, open, report);
+    if let (Some(protocol), Some(listen)) = (&protocol, &listen)
+        && report.n_errors() == before
+    {
+        let place = object.get("type").map_or(object.span, |field| field.value.span);
+        checks::warn_of_open_inbound(protocol, listen, transport.tls.is_some(), place, report);
+    }
     Some(Inbound {
         tag,
         listen: listen?,
@@ -187,9 +217,18 @@ fn read(value: &Value, rules: &mut Vec<Rule>, names: &mut Names, report: &mut Re
         policy: Policy::default(),
         limits: Limits::default(),
         socket,
-        transport: crate::model::Transport::default(),
+        transport,
         span: object.span,
     })
+}
+
+fn read_transport(kind: Kind, object: &Object<'_>, report: &mut Report<'_>) -> Transport<ServerTls> {
+    let layer = match kind {
+        Kind::Vmess | Kind::Vless | Kind::Trojan => transport::read(object, report),
+        Kind::Client(_) => Layer::Raw,
+        Kind::Direct | Kind::Redirect | Kind::Shadowsocks => return Transport::default(),
+    };
+    Transport { tls: tls::read_server(object, &layer, report), layer }
 }
 
 fn read_users(object: &Object<'_>, protocol: ClientProtocol, report: &mut Report<'_>) -> Vec<Account> {

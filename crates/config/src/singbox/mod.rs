@@ -18,6 +18,9 @@ mod outbound;
 mod route;
 mod rule;
 mod rule_set;
+mod tls;
+mod transport;
+mod tunnel;
 
 pub(crate) use file::read;
 
@@ -42,10 +45,28 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &inbound::DIRECT,
     &inbound::REDIRECT,
     &inbound::USER,
+    &tunnel::inbound::SHADOWSOCKS,
+    &tunnel::inbound::SHADOWSOCKS_USER,
+    &tunnel::inbound::VMESS,
+    &tunnel::inbound::VMESS_USER,
+    &tunnel::inbound::VLESS,
+    &tunnel::inbound::VLESS_USER,
+    &tunnel::inbound::TROJAN,
+    &tunnel::inbound::TROJAN_USER,
+    &tunnel::inbound::FALLBACK,
+    &tls::INBOUND,
     &outbound::DIRECT,
     &outbound::BLOCK,
     &outbound::SOCKS,
     &outbound::HTTP,
+    &tunnel::outbound::SHADOWSOCKS,
+    &tunnel::outbound::VMESS,
+    &tunnel::outbound::VLESS,
+    &tunnel::outbound::TROJAN,
+    &tls::OUTBOUND,
+    &transport::WEB_SOCKET,
+    &transport::GRPC,
+    &transport::HTTP_UPGRADE,
     &outbound::DNS,
     &outbound::SELECTOR,
     &outbound::URLTEST,

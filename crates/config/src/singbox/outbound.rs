@@ -1,18 +1,19 @@
 use waypost_net::Secret;
 
 use super::{
-    dial, groups, host,
+    checks, dial, groups, host,
     inbound::read_networks,
     list,
     names::{GroupKind, Names},
+    tls, transport, tunnel,
 };
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable, join},
     model::{
-        Account, AddressFamily, DnsOutbound, FreedomResolve, Outbound, OutboundProtocol, ProxyServer,
-        Redirect, SocketOptions,
+        Account, AddressFamily, ClientTls, DnsOutbound, FreedomResolve, Layer, Outbound, OutboundProtocol,
+        ProxyServer, Redirect, SocketOptions, Transport,
     },
     object::{Object, read_port},
     report::{Report, quote},
@@ -27,6 +28,10 @@ pub(super) const FORM: Form = Form::ByType {
         ("block", "BlockOutbound"),
         ("socks", "SocksOutbound"),
         ("http", "HttpOutbound"),
+        ("shadowsocks", "ShadowsocksOutbound"),
+        ("vmess", "VmessOutbound"),
+        ("vless", "VlessOutbound"),
+        ("trojan", "TrojanOutbound"),
         ("dns", "DnsOutbound"),
         ("selector", "Selector"),
         ("urltest", "UrlTest"),
@@ -34,10 +39,16 @@ pub(super) const FORM: Form = Form::ByType {
     ],
 };
 
-const fn kind(name: &'static [&'static str]) -> Key {
+pub(super) const fn kind(name: &'static [&'static str]) -> Key {
     Key::new("type", Form::Word(name), "How connections leave.")
 }
 
+/// What an outbound with a server carries.
+pub(super) const NETWORK: Key = Key::new(
+    "network",
+    Form::OneOrMany(&Form::Word(&["", "tcp", "udp"])),
+    "What it carries: `tcp`, `udp`, or both without it.",
+);
 const TAG: Key = Key::new("tag", Form::Text, "The name for rules and groups.");
 const SERVER: [Key; 4] = [
     Key::new("server", Form::Text, "The address or name of the server."),
@@ -64,11 +75,7 @@ static SOCKS_KEYS: [Key; dial::KEYS.len() + 8] = join(&[
     &[
         kind(&["socks"]),
         Key::new("version", Form::Word(&["", "5"]), "The version of SOCKS; only `5`."),
-        Key::new(
-            "network",
-            Form::OneOrMany(&Form::Word(&["", "tcp", "udp"])),
-            "What it carries: `tcp`, `udp`, or both without it.",
-        ),
+        NETWORK,
         Key::new("udp_over_tcp", Form::Any, "Datagrams inside of a TCP connection.")
             .only_off("it is not available in this version"),
     ],
@@ -82,7 +89,7 @@ static HTTP_KEYS: [Key; dial::KEYS.len() + 8] = join(&[
             .only_off("it is not available in this version"),
         Key::new("headers", Form::Map, "Further headers of the CONNECT request.")
             .only_off("it is not available in this version"),
-        Key::new("tls", Form::Any, "TLS to the server.").only_off("it is not available in this version"),
+        tls::OUTBOUND_KEY,
     ],
     &SERVER,
     dial::KEYS,
@@ -151,15 +158,23 @@ enum Kind {
     Block,
     Socks,
     Http,
+    Shadowsocks,
+    Vmess,
+    Vless,
+    Trojan,
     Dns,
     Group(GroupKind),
 }
 
-const TYPES: [(&str, Kind, &KeyTable); 8] = [
+const TYPES: [(&str, Kind, &KeyTable); 12] = [
     ("direct", Kind::Direct, &DIRECT),
     ("block", Kind::Block, &BLOCK),
     ("socks", Kind::Socks, &SOCKS),
     ("http", Kind::Http, &HTTP),
+    ("shadowsocks", Kind::Shadowsocks, &tunnel::outbound::SHADOWSOCKS),
+    ("vmess", Kind::Vmess, &tunnel::outbound::VMESS),
+    ("vless", Kind::Vless, &tunnel::outbound::VLESS),
+    ("trojan", Kind::Trojan, &tunnel::outbound::TROJAN),
     ("dns", Kind::Dns, &DNS),
     ("selector", Kind::Group(GroupKind::Selector), &SELECTOR),
     ("urltest", Kind::Group(GroupKind::UrlTest), &URLTEST),
@@ -168,11 +183,7 @@ const TYPES: [(&str, Kind, &KeyTable); 8] = [
 
 /// Types of sing-box that do not exist here.
 const FOREIGN: &[(&str, &str)] = &[
-    ("shadowsocks", ""),
     ("shadowsocksr", ""),
-    ("vmess", ""),
-    ("vless", ""),
-    ("trojan", ""),
     ("wireguard", ""),
     ("hysteria", ""),
     ("hysteria2", ""),
@@ -199,10 +210,14 @@ fn read(index: usize, value: &Value, names: &mut Names, report: &mut Report<'_>)
     let mut networks = waypost_net::Networks::ALL;
     let mut resolve = None;
     let mut socket = SocketOptions::default();
+    let mut detour = None;
+    let before = report.n_errors();
     if !matches!(kind, Kind::Block | Kind::Dns | Kind::Group(_)) {
         socket = dial::read_socket(&object, report);
         resolve = dial::read_resolver(&object, "domain_resolver", names, report);
+        detour = dial::read_detour(&object, report);
     }
+    let transport = read_transport(kind, &object, report);
     let protocol = match kind {
         Kind::Direct => read_direct(&object, report),
         Kind::Block => Some(OutboundProtocol::Blackhole { http_response: false }),
@@ -212,6 +227,24 @@ fn read(index: usize, value: &Value, names: &mut Names, report: &mut Report<'_>)
             read_server(&object, report).map(|server| OutboundProtocol::Socks(vec![server]))
         }
         Kind::Http => read_server(&object, report).map(|server| OutboundProtocol::Http(vec![server])),
+        Kind::Shadowsocks => {
+            networks = read_networks(&object, report);
+            let server = tunnel::outbound::read_shadowsocks(&object, report);
+            server.map(|server| OutboundProtocol::Shadowsocks(vec![server]))
+        }
+        Kind::Vmess => {
+            networks = read_networks(&object, report);
+            tunnel::outbound::read_vmess(&object, report).map(|server| OutboundProtocol::Vmess(vec![server]))
+        }
+        Kind::Vless => {
+            networks = read_networks(&object, report);
+            tunnel::outbound::read_vless(&object, report).map(|server| OutboundProtocol::Vless(vec![server]))
+        }
+        Kind::Trojan => {
+            networks = read_networks(&object, report);
+            tunnel::outbound::read_trojan(&object, report)
+                .map(|server| OutboundProtocol::Trojan(vec![server]))
+        }
         Kind::Dns => {
             report
                 .warning(object.span, "the type `dns` is the old form, which sing-box 1.13 no longer has")
@@ -220,16 +253,23 @@ fn read(index: usize, value: &Value, names: &mut Names, report: &mut Report<'_>)
         }
         Kind::Group(kind) => groups::read(&object, kind, tag.as_ref(), names, report),
     };
-    Some(Outbound {
-        tag,
-        protocol: protocol?,
-        networks,
-        resolve,
-        socket,
-        transport: crate::model::Transport::default(),
-        detour: None,
-        span: object.span,
-    })
+    let protocol = protocol?;
+    if report.n_errors() == before {
+        let place = object.get("type").map_or(object.span, |field| field.value.span);
+        checks::warn_of_open_outbound(&protocol, transport.tls.is_some(), place, report);
+    }
+    Some(Outbound { tag, protocol, networks, resolve, socket, transport, detour, span: object.span })
+}
+
+fn read_transport(kind: Kind, object: &Object<'_>, report: &mut Report<'_>) -> Transport<ClientTls> {
+    let layer = match kind {
+        Kind::Vmess | Kind::Vless | Kind::Trojan => transport::read(object, report),
+        Kind::Http => Layer::Raw,
+        Kind::Direct | Kind::Block | Kind::Socks | Kind::Shadowsocks | Kind::Dns | Kind::Group(_) => {
+            return Transport::default();
+        }
+    };
+    Transport { tls: tls::read_client(object, &layer, report), layer }
 }
 
 fn read_direct(object: &Object<'_>, report: &mut Report<'_>) -> Option<OutboundProtocol> {
@@ -279,6 +319,14 @@ fn check_version(object: &Object<'_>, report: &mut Report<'_>) {
 }
 
 fn read_server(object: &Object<'_>, report: &mut Report<'_>) -> Option<ProxyServer> {
+    let place = read_place(object, report);
+    let account = read_account(object, report);
+    let ProxyServer { host, port, account: () } = place?;
+    Some(ProxyServer { host, port, account })
+}
+
+/// Reads where a server is.
+pub(super) fn read_place(object: &Object<'_>, report: &mut Report<'_>) -> Option<ProxyServer<()>> {
     for name in ["server", "server_port"] {
         if !object.has(name) {
             let brace = Span { start: object.span.start, end: object.span.start + 1 };
@@ -287,9 +335,8 @@ fn read_server(object: &Object<'_>, report: &mut Report<'_>) -> Option<ProxyServ
     }
     let port = object.get("server_port").and_then(|field| read_port(field, report));
     let address = object.text("server", report);
-    let account = read_account(object, report);
     let host = host::read(address?, report);
-    Some(ProxyServer { host: host?, port: port?, account })
+    Some(ProxyServer { host: host?, port: port?, account: () })
 }
 
 fn read_account(object: &Object<'_>, report: &mut Report<'_>) -> Option<Account> {

@@ -73,7 +73,7 @@ fn read_door(settings: &Object<'_>, report: &mut Report<'_>) -> Option<Door> {
     (report.n_errors() == before).then_some(Door { host, port, networks, follow_redirect })
 }
 
-fn read_networks(settings: &Object<'_>, report: &mut Report<'_>) -> Networks {
+pub(super) fn read_networks(settings: &Object<'_>, report: &mut Report<'_>) -> Networks {
     let mut networks = Networks { tcp: false, udp: false };
     let Some(words) = settings.strings("network", report) else {
         return Networks { tcp: true, udp: false };

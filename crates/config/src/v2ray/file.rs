@@ -98,6 +98,7 @@ pub(crate) fn read(root: &Value, report: &mut Report<'_>) -> Option<Config> {
     observatory::read_all(&file, &mut names, report);
     let routing = routing::read(&file, &mut names, report);
     groups::check_members(&outbounds, &mut names, report);
+    checks::check_detours(&outbounds, &mut names, report);
     checks::find_unused(&names, report);
     strategy::find_unasked(&names, report);
     let observatories = names.observatories;

@@ -1,11 +1,11 @@
 use std::num::NonZeroU32;
 
-use super::{accounts, checks, door, listen, names::Names, policy::Policies, sniffing, stream};
+use super::{accounts, checks, door, listen, names::Names, policy::Policies, sniffing, stream, tunnel};
 use crate::{
     Span, Spanned,
     json::Value,
     keys::{Form, Key, KeyTable},
-    model::{ClientProtocol, Inbound, InboundProtocol, Limits},
+    model::{Account, ClientProtocol, Inbound, InboundProtocol, Limits, Policy, UdpInbound},
     nearest,
     object::Object,
     report::{Report, all_of, one_of, quote},
@@ -19,7 +19,17 @@ pub(super) static INBOUND: KeyTable = KeyTable {
         Key::new("tag", Form::Text, "The name for `inboundTag` conditions."),
         Key::new(
             "protocol",
-            Form::Word(&["socks", "http", "mixed", "dokodemo-door", "tunnel"]),
+            Form::Word(&[
+                "socks",
+                "http",
+                "mixed",
+                "dokodemo-door",
+                "tunnel",
+                "shadowsocks",
+                "vmess",
+                "vless",
+                "trojan",
+            ]),
             "What clients speak; `mixed` is `socks` and `http` on one port, `dokodemo-door` (or `tunnel`) takes all to one target.",
         ),
         Key::new(
@@ -48,6 +58,10 @@ pub(super) static INBOUND: KeyTable = KeyTable {
                     ("http", "HttpInboundSettings"),
                     ("dokodemo-door", "DoorSettings"),
                     ("tunnel", "DoorSettings"),
+                    ("shadowsocks", "ShadowsocksInboundSettings"),
+                    ("vmess", "VmessInboundSettings"),
+                    ("vless", "VlessInboundSettings"),
+                    ("trojan", "TrojanInboundSettings"),
                 ],
             },
             "Settings of the protocol, an object.",
@@ -69,7 +83,11 @@ pub(super) static INBOUND: KeyTable = KeyTable {
             "How many connections of one address it takes at a time; further ones are closed.",
         )
         .alias(&["max_connections_per_source"]),
-        Key::new("streamSettings", Form::Object("StreamSettings"), "The transport; only plain TCP."),
+        Key::new(
+            "streamSettings",
+            Form::Object("StreamSettings"),
+            "What carries the protocol: TLS, and what is laid over it.",
+        ),
         Key::new("allocate", Form::Object("Allocate"), "When ports are listened on; only `always`."),
         Key::new("domainOverride", Form::Strings, "Old form of `sniffing`, with its `destOverride`."),
         Key::new("remarks", Form::Text, "A note; not read."),
@@ -82,30 +100,27 @@ pub(super) static INBOUND: KeyTable = KeyTable {
 enum Kind {
     Client(ClientProtocol),
     Door,
+    Shadowsocks,
+    Vmess,
+    Vless,
+    Trojan,
 }
 
-const PROTOCOLS: [(&str, Kind); 5] = [
+const PROTOCOLS: [(&str, Kind); 9] = [
     ("socks", Kind::Client(ClientProtocol::Socks)),
     ("http", Kind::Client(ClientProtocol::Http)),
     ("mixed", Kind::Client(ClientProtocol::Mixed)),
     ("dokodemo-door", Kind::Door),
     ("tunnel", Kind::Door),
+    ("shadowsocks", Kind::Shadowsocks),
+    ("vmess", Kind::Vmess),
+    ("vless", Kind::Vless),
+    ("trojan", Kind::Trojan),
 ];
 
 /// Protocols of V2Ray and Xray that do not exist here.
-const FOREIGN: &[&str] = &[
-    "shadowsocks",
-    "shadowsocks2022",
-    "vmess",
-    "vless",
-    "vliteu",
-    "trojan",
-    "wireguard",
-    "hysteria",
-    "hysteria2",
-    "mtproto",
-    "tun",
-];
+const FOREIGN: &[&str] =
+    &["shadowsocks2022", "vliteu", "wireguard", "hysteria", "hysteria2", "mtproto", "tun"];
 
 pub(super) fn read_all(
     values: &[&Value],
@@ -125,7 +140,11 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
     let tag = names.inbounds.declare(&object, "inbound", report);
     let sniffing = sniffing::read(&object, report);
     names.sniffs |= sniffing.as_ref().is_some_and(|sniffing| !sniffing.metadata_only);
-    let socket = stream::read(&object, report);
+    let first = report.n_errors();
+    let stream::Stream { socket, transport, dialer } = stream::read_inbound(&object, report);
+    if let Some(dialer) = dialer {
+        report.warning(dialer.span, "`dialerProxy` has no effect on an inbound, which dials nothing");
+    }
     if let Some(field) = object.get("streamSettings").filter(|_| socket.fast_open.is_some()) {
         report.warning(
             field.key_span,
@@ -144,12 +163,25 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
             let (door, policy) = door::read(&object, policies, report);
             door.map(|door| (InboundProtocol::Door(door), Vec::new(), policy, None))
         }
+        Some(Kind::Shadowsocks) => tunnel::shadowsocks::read_inbound(&object, policies, report)
+            .map(|(inbound, policy)| closed(InboundProtocol::Shadowsocks(Box::new(inbound)), policy)),
+        Some(Kind::Vmess) => tunnel::vmess::read_inbound(&object, policies, report)
+            .map(|(users, policy)| closed(InboundProtocol::Vmess(users), policy)),
+        Some(Kind::Vless) => tunnel::vless::read_inbound(&object, policies, report)
+            .map(|(users, policy)| closed(InboundProtocol::Vless(users), policy)),
+        Some(Kind::Trojan) => tunnel::trojan::read_inbound(&object, policies, report)
+            .map(|(inbound, policy)| closed(InboundProtocol::Trojan(Box::new(inbound)), policy)),
         None => None,
     };
-    let open = settings.as_ref().map(|(_, accounts, ..)| accounts.is_empty());
+    let open =
+        settings.as_ref().map(|(protocol, accounts, ..)| accounts.is_empty() && !protocol.has_own_users());
     // With an error in the settings nobody knows who may come in.
     let listen = listen::read(&object, open.filter(|_| report.n_errors() == before), report);
     let (protocol, accounts, policy, udp) = settings?;
+    if let Some(listen) = listen.as_ref().filter(|_| report.n_errors() == first) {
+        let place = object.get("protocol").map_or(object.span, |field| field.value.span);
+        checks::warn_of_open_inbound(&protocol, listen, transport.tls.is_some(), place, report);
+    }
     Some(Inbound {
         tag,
         listen: listen?,
@@ -159,10 +191,18 @@ fn read(value: &Value, policies: &Policies, names: &mut Names, report: &mut Repo
         policy,
         limits,
         socket,
-        transport: crate::model::Transport::default(),
+        transport,
         sniffing,
         span: object.span,
     })
+}
+
+/// An inbound whose protocol knows its users.
+fn closed(
+    protocol: InboundProtocol,
+    policy: Policy,
+) -> (InboundProtocol, Vec<Account>, Policy, Option<UdpInbound>) {
+    (protocol, Vec::new(), policy, None)
 }
 
 fn read_limits(object: &Object<'_>, report: &mut Report<'_>) -> Limits {

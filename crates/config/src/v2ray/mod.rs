@@ -14,18 +14,22 @@ mod door;
 mod file;
 mod inbound;
 mod ip;
+mod layers;
 mod listen;
 mod log;
 mod observatory;
 mod outbound;
 mod policy;
 mod port;
+mod proxy_settings;
 mod routing;
 mod rule;
 mod sniffing;
 mod sockopt;
 mod strategy;
 mod stream;
+mod tls;
+mod tunnel;
 mod udp;
 mod upstream;
 
@@ -46,6 +50,16 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &accounts::HTTP_INBOUND,
     &accounts::ACCOUNT,
     &door::DOOR,
+    &tunnel::shadowsocks::INBOUND,
+    &tunnel::shadowsocks::CLIENT,
+    &tunnel::vmess::INBOUND,
+    &tunnel::vmess::DEFAULT,
+    &tunnel::vmess::CLIENT,
+    &tunnel::vless::INBOUND,
+    &tunnel::vless::CLIENT,
+    &tunnel::trojan::INBOUND,
+    &tunnel::trojan::CLIENT,
+    &tunnel::trojan::FALLBACK,
     &outbound::OUTBOUND,
     &outbound::FREEDOM,
     &outbound::BLACKHOLE,
@@ -56,6 +70,18 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &upstream::HTTP_OUTBOUND,
     &upstream::SERVER,
     &upstream::USER,
+    &tunnel::shadowsocks::OUTBOUND,
+    &tunnel::shadowsocks::SERVER,
+    &tunnel::shadowsocks::OUTBOUND_2022,
+    &tunnel::vmess::OUTBOUND,
+    &tunnel::vmess::SERVER,
+    &tunnel::vmess::USER,
+    &tunnel::vless::OUTBOUND,
+    &tunnel::vless::SERVER,
+    &tunnel::vless::USER,
+    &tunnel::trojan::OUTBOUND,
+    &tunnel::trojan::SERVER,
+    &proxy_settings::PROXY_SETTINGS,
     &groups::selector::SETTINGS,
     &groups::urltest::SETTINGS,
     &groups::load_balance::keys::SETTINGS,
@@ -82,6 +108,13 @@ pub(crate) static TABLES: &[&KeyTable] = &[
     &policy::SYSTEM,
     &policy::STATS,
     &stream::STREAM_SETTINGS,
+    &tls::TLS,
+    &tls::CERTIFICATE,
+    &layers::TCP,
+    &layers::TCP_HEADER,
+    &layers::WEB_SOCKET,
+    &layers::GRPC,
+    &layers::HTTP_UPGRADE,
     &sockopt::SOCKOPT,
     &stream::ALLOCATE,
     &stream::MUX,

@@ -1,8 +1,8 @@
 use waypost_net::{Networks, Tag};
 
 use super::{
-    accounts::LEVELS, dns::FAMILIES, dns_outbound, groups, host, inbound::report_protocol, names::Names,
-    sockopt, stream, upstream,
+    accounts::LEVELS, checks, dns::FAMILIES, dns_outbound, groups, host, inbound::report_protocol,
+    names::Names, proxy_settings, sockopt, stream, tunnel, upstream,
 };
 use crate::{
     Span, Spanned,
@@ -29,6 +29,11 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
                 "block",
                 "socks",
                 "http",
+                "shadowsocks",
+                "shadowsocks2022",
+                "vmess",
+                "vless",
+                "trojan",
                 "dns",
                 "loopback",
                 "loadbalance",
@@ -48,6 +53,11 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
                     ("block", "BlackholeSettings"),
                     ("socks", "SocksOutboundSettings"),
                     ("http", "HttpOutboundSettings"),
+                    ("shadowsocks", "ShadowsocksOutboundSettings"),
+                    ("shadowsocks2022", "Shadowsocks2022Settings"),
+                    ("vmess", "VmessOutboundSettings"),
+                    ("vless", "VlessOutboundSettings"),
+                    ("trojan", "TrojanOutboundSettings"),
                     ("dns", "DnsOutboundSettings"),
                     ("loopback", "LoopbackSettings"),
                     ("loadbalance", "LoadBalanceSettings"),
@@ -57,11 +67,18 @@ pub(super) static OUTBOUND: KeyTable = KeyTable {
             },
             "Settings of the protocol, an object.",
         ),
-        Key::new("streamSettings", Form::Object("StreamSettings"), "The transport; only plain TCP."),
+        Key::new(
+            "streamSettings",
+            Form::Object("StreamSettings"),
+            "What carries the protocol to the server: TLS, and what is laid over it.",
+        ),
         Key::new("mux", Form::Object("Mux"), "Several connections in one; only switched off."),
         Key::new("sendThrough", Form::Text, "The local address of connections; `0.0.0.0` and `::` mean any."),
-        Key::new("proxySettings", Form::Any, "Another outbound to go through.")
-            .only_off("chains of outbounds are not available in this version"),
+        Key::new(
+            "proxySettings",
+            Form::Object("ProxySettings"),
+            "Another outbound that connections to the server take.",
+        ),
         Key::new("targetStrategy", Form::Word(&["AsIs"]), "Who resolves names; only `AsIs`."),
         Key::new("domainStrategy", Form::Word(&["AsIs"]), "Who resolves names; only `AsIs`."),
         Key::new("remarks", Form::Text, "A note; not read."),
@@ -144,11 +161,16 @@ enum Kind {
     Blackhole,
     Socks,
     Http,
+    Shadowsocks,
+    Shadowsocks2022,
+    Vmess,
+    Vless,
+    Trojan,
     Dns,
     Group(GroupKind),
 }
 
-const PROTOCOLS: [(&str, Kind); 11] = [
+const PROTOCOLS: [(&str, Kind); 16] = [
     ("loopback", Kind::Loopback),
     ("freedom", Kind::Freedom),
     ("direct", Kind::Freedom),
@@ -156,6 +178,11 @@ const PROTOCOLS: [(&str, Kind); 11] = [
     ("block", Kind::Blackhole),
     ("socks", Kind::Socks),
     ("http", Kind::Http),
+    ("shadowsocks", Kind::Shadowsocks),
+    ("shadowsocks2022", Kind::Shadowsocks2022),
+    ("vmess", Kind::Vmess),
+    ("vless", Kind::Vless),
+    ("trojan", Kind::Trojan),
     ("dns", Kind::Dns),
     ("loadbalance", Kind::Group(GroupKind::LoadBalance)),
     ("selector", Kind::Group(GroupKind::Selector)),
@@ -163,18 +190,7 @@ const PROTOCOLS: [(&str, Kind); 11] = [
 ];
 
 /// Protocols of V2Ray and Xray that do not exist here.
-const FOREIGN: &[&str] = &[
-    "vmess",
-    "vless",
-    "vliteu",
-    "trojan",
-    "shadowsocks",
-    "shadowsocks2022",
-    "wireguard",
-    "hysteria",
-    "hysteria2",
-    "mtproto",
-];
+const FOREIGN: &[&str] = &["vliteu", "wireguard", "hysteria", "hysteria2", "mtproto"];
 
 /// Reads all outbounds. The first of the file is the default, so it counts as used.
 pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report<'_>) -> Vec<Outbound> {
@@ -187,23 +203,43 @@ pub(super) fn read_all(values: &[&Value], names: &mut Names, report: &mut Report
             None if index > 0 => names.nameless.push(object.span),
             Some(_) | None => {}
         }
-        let socket = read_socket(&object, report);
-        if let Some(protocol) = read_protocol(&object, tag.as_ref(), names, report) {
-            let networks = Networks::ALL;
-            outbounds.push(Outbound {
-                tag,
-                protocol,
-                networks,
-                resolve: None,
-                socket,
-                transport: crate::model::Transport::default(),
-                detour: None,
-                span: object.span,
-            });
-        }
+        outbounds.extend(read(&object, tag, names, report));
         check_rest(&object, report);
     }
     outbounds
+}
+
+fn read(
+    object: &Object<'_>,
+    tag: Option<Spanned<Tag>>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<Outbound> {
+    let send_through = sockopt::read_send_through(object, report);
+    let before = report.n_errors();
+    let stream = stream::read_outbound(object, report);
+    let detour = proxy_settings::read(object, &stream, report);
+    let protocol = read_protocol(object, tag.as_ref(), names, report)?;
+    let place = object.get("streamSettings").map_or(object.span, |field| field.key_span);
+    if !protocol.has_server() && !stream.transport.is_plain() {
+        report
+            .error(place, "there is no server here that could speak TLS or another transport")
+            .help("`streamSettings` are for outbounds with a server; remove `security` and `network`");
+    }
+    if report.n_errors() == before {
+        let place = object.get("protocol").map_or(object.span, |field| field.value.span);
+        checks::warn_of_open_outbound(&protocol, stream.transport.tls.is_some(), place, report);
+    }
+    Some(Outbound {
+        tag,
+        protocol,
+        networks: Networks::ALL,
+        resolve: None,
+        socket: SocketOptions { send_through, ..stream.socket },
+        transport: stream.transport,
+        detour,
+        span: object.span,
+    })
 }
 
 fn read_protocol(
@@ -229,6 +265,15 @@ fn read_protocol(
         Kind::Blackhole => Some(read_blackhole(object, report)),
         Kind::Socks => upstream::read_socks(object, report).map(OutboundProtocol::Socks),
         Kind::Http => upstream::read_http(object, report).map(OutboundProtocol::Http),
+        Kind::Shadowsocks => {
+            tunnel::shadowsocks::read_outbound(object, report).map(OutboundProtocol::Shadowsocks)
+        }
+        Kind::Shadowsocks2022 => {
+            tunnel::shadowsocks::read_outbound_2022(object, report).map(OutboundProtocol::Shadowsocks)
+        }
+        Kind::Vmess => tunnel::vmess::read_outbound(object, report).map(OutboundProtocol::Vmess),
+        Kind::Vless => tunnel::vless::read_outbound(object, report).map(OutboundProtocol::Vless),
+        Kind::Trojan => tunnel::trojan::read_outbound(object, report).map(OutboundProtocol::Trojan),
         Kind::Dns => Some(dns_outbound::read(object, report)),
         Kind::Group(kind) => {
             let settings = groups::settings(object, *kind, report)?;
@@ -275,12 +320,6 @@ fn read_loopback(object: &Object<'_>, report: &mut Report<'_>) -> Option<Outboun
         return None;
     };
     Some(OutboundProtocol::Loopback { inbound: Tag::from(tag.value) })
-}
-
-/// Reads what is set on the sockets of an outbound.
-fn read_socket(object: &Object<'_>, report: &mut Report<'_>) -> SocketOptions {
-    let send_through = sockopt::read_send_through(object, report);
-    SocketOptions { send_through, ..stream::read(object, report) }
 }
 
 fn read_blackhole(object: &Object<'_>, report: &mut Report<'_>) -> OutboundProtocol {

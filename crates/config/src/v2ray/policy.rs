@@ -91,8 +91,13 @@ impl Policies {
     /// What connections of the level that the settings of an inbound name are carried under.
     pub(super) fn of(&self, settings: Option<&Object<'_>>, report: &mut Report<'_>) -> Policy {
         let level = settings.and_then(|settings| settings.count("userLevel", 0..=u32::MAX, report));
-        // As in V2Ray, a level that does not exist has the defaults.
-        self.0.get(&level.unwrap_or(0)).copied().unwrap_or_default()
+        self.at(level.unwrap_or(0))
+    }
+
+    /// What connections of a level are carried under. As in V2Ray, a level that does not exist has the
+    /// defaults.
+    pub(super) fn at(&self, level: u32) -> Policy {
+        self.0.get(&level).copied().unwrap_or_default()
     }
 }
 

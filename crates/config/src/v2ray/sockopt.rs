@@ -1,6 +1,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
+    Spanned,
     json::Kind,
     keys::{Form, Key, KeyTable},
     model::SocketOptions,
@@ -52,8 +53,11 @@ pub(super) static SOCKOPT: KeyTable = KeyTable {
         Key::new("domainStrategy", Form::Word(&["AsIs"]), "Who resolves names; only `AsIs`."),
         Key::new("acceptProxyProtocol", Form::Flag, "Whether clients announce their address first.")
             .only_off(LATER),
-        Key::new("dialerProxy", Form::Text, "Another outbound to go through.")
-            .only_off("chains of outbounds are not available in this version"),
+        Key::new(
+            "dialerProxy",
+            Form::Text,
+            "The tag of the outbound that connections to the server take, with what is laid over them.",
+        ),
         Key::new("v6only", Form::Flag, "Whether an IPv6 address takes IPv6 clients only.").only_off(LATER),
         Key::new("tcpMptcp", Form::Flag, "Several paths for one connection.").no_effect(KERNEL),
         Key::new("tcpMaxSeg", Form::Number, "The largest segment.").no_effect(KERNEL),
@@ -73,9 +77,13 @@ pub(super) static SOCKOPT: KeyTable = KeyTable {
     ],
 };
 
-/// Reads `sockopt` of a transport.
-pub(super) fn read(stream: &Object<'_>, report: &mut Report<'_>) -> SocketOptions {
-    let Some(sockopt) = stream.object("sockopt", &SOCKOPT, report) else { return SocketOptions::default() };
+/// Reads `sockopt` of a transport: what says, and the tag of `dialerProxy`.
+pub(super) fn read<'a>(
+    stream: &Object<'a>,
+    report: &mut Report<'_>,
+) -> (SocketOptions, Option<Spanned<&'a str>>) {
+    let Some(sockopt) = stream.object("sockopt", &SOCKOPT, report) else { return Default::default() };
+    let dialer = sockopt.text("dialerProxy", report).filter(|tag| !tag.value.is_empty());
     if let Some(tproxy) = sockopt.text("tproxy", report) {
         check_tproxy(tproxy, report);
     }
@@ -94,7 +102,7 @@ pub(super) fn read(stream: &Object<'_>, report: &mut Report<'_>) -> SocketOption
     let keep_alive_idle = seconds(number("tcpKeepAliveIdle", MAX_SECONDS));
     let keep_alive_interval = seconds(number("tcpKeepAliveInterval", MAX_SECONDS));
     let user_timeout = number("tcpUserTimeout", u32::MAX).map(|millis| Duration::from_millis(millis.into()));
-    SocketOptions {
+    let options = SocketOptions {
         send_through: None,
         mark,
         interface: read_name(&sockopt, "interface", MAX_INTERFACE_BYTES, report),
@@ -103,10 +111,11 @@ pub(super) fn read(stream: &Object<'_>, report: &mut Report<'_>) -> SocketOption
         user_timeout,
         fast_open: read_fast_open(&sockopt, report),
         congestion: read_name(&sockopt, "tcpcongestion", MAX_CONGESTION_BYTES, report),
-    }
+    };
+    (options, dialer)
 }
 
-fn check_tproxy(tproxy: crate::Spanned<&str>, report: &mut Report<'_>) {
+fn check_tproxy(tproxy: Spanned<&str>, report: &mut Report<'_>) {
     match tproxy.value.to_ascii_lowercase().as_str() {
         "" | "off" | "redirect" => {}
         "tproxy" => {

@@ -11,6 +11,7 @@ use crate::{
     report::{Report, quote},
 };
 
+const EXAMPLE: &str = "\"servers\": [{\"address\": \"…\", \"port\": 1080}]";
 const EMAIL: &str = "it only names the user in statistics, which do not exist";
 
 pub(super) static SOCKS_OUTBOUND: KeyTable = KeyTable {
@@ -87,25 +88,25 @@ pub(super) fn read_http(outbound: &Object<'_>, report: &mut Report<'_>) -> Optio
     read_servers(&settings, Login::Http, report)
 }
 
-fn require_settings<'a>(
+pub(super) fn require_settings<'a>(
     outbound: &Object<'a>,
     table: &'static KeyTable,
     report: &mut Report<'_>,
 ) -> Option<Object<'a>> {
     if !outbound.has("settings") {
-        report_no_server(outbound.span, report);
+        report_no_server(outbound.span, EXAMPLE, report);
         return None;
     }
     outbound.object("settings", table, report)
 }
 
-fn report_no_server(span: Span, report: &mut Report<'_>) {
+pub(super) fn report_no_server(span: Span, example: &str, report: &mut Report<'_>) {
     report
         .error(
             Span { start: span.start, end: span.start + 1 },
             "there is no server to pass connections on to",
         )
-        .help("add `\"servers\": [{\"address\": \"…\", \"port\": 1080}]` to the settings");
+        .help(format!("add `{example}` to the settings"));
 }
 
 fn read_servers(settings: &Object<'_>, login: Login, report: &mut Report<'_>) -> Option<Vec<ProxyServer>> {
@@ -124,7 +125,7 @@ fn read_servers(settings: &Object<'_>, login: Login, report: &mut Report<'_>) ->
     let items = settings.items("servers", report);
     if items.is_empty() {
         if settings.get("servers").is_none_or(|field| field.value.items().is_some()) {
-            report_no_server(settings.span, report);
+            report_no_server(settings.span, EXAMPLE, report);
         }
         return None;
     }
@@ -139,11 +140,12 @@ fn read_servers(settings: &Object<'_>, login: Login, report: &mut Report<'_>) ->
     (!servers.is_empty()).then_some(servers)
 }
 
-fn read_server(
+/// Reads where a server is; `server` has the keys `address` and `port`.
+pub(super) fn read_server<A>(
     server: &Object<'_>,
-    account: Option<Account>,
+    account: A,
     report: &mut Report<'_>,
-) -> Option<ProxyServer> {
+) -> Option<ProxyServer<A>> {
     for name in ["address", "port"] {
         if !server.has(name) {
             let brace = Span { start: server.span.start, end: server.span.start + 1 };
@@ -156,11 +158,16 @@ fn read_server(
     Some(ProxyServer { host: host?, port: port?, account })
 }
 
-fn read_users(items: &[Value], login: Login, report: &mut Report<'_>) -> Option<Account> {
+/// Warns that only the first of several users counts.
+pub(super) fn warn_of_other_users(items: &[Value], report: &mut Report<'_>) {
     if let Some(second) = items.get(1) {
         let message = format!("the first of {} users is used, the others are not", items.len());
         report.warning(second.span, message).help("remove the others, or add the server once for each");
     }
+}
+
+fn read_users(items: &[Value], login: Login, report: &mut Report<'_>) -> Option<Account> {
+    warn_of_other_users(items, report);
     let accounts: Vec<Account> = items
         .iter()
         .filter_map(|item| {

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 
-use sha2::{Digest as _, Sha256};
 use waypost_balance::{
     EmptyPoolAction, GroupId, GroupSpec, Groups, GroupsError, HashSpec, Hysteresis, KeyPart, KeySpec,
     LeastLoadSpec, MemberSpec, MemberTarget, OnEmptyKey, SelectorSpec, Strategy, TopN, select,
@@ -11,7 +10,7 @@ use waypost_config::{
     Diagnostic,
     model::{
         self, BalancerStrategy, Config, HashAlgorithm, LoadBalance, LoadBalanceStrategy, Observatory,
-        OutboundProtocol, ProxyServer, SocketOptions,
+        OutboundProtocol,
     },
 };
 use waypost_health::{CheckId, CheckSettings, MemberId, Monitor};
@@ -20,7 +19,7 @@ use waypost_ring::Algorithm;
 
 mod chosen;
 
-use super::{failure, observatory};
+use super::{failure, leaf::Leaf, observatory};
 use crate::{
     pools::{PoolSettings, Pools, ProbeSettings},
     probe::{ProbeMethod, ProbeTarget, host_header},
@@ -66,66 +65,6 @@ pub(super) fn pools(config: &Config, leaves: &[Leaf], problems: &mut Vec<Diagnos
             None
         }
     }
-}
-
-/// An outbound that dials.
-#[derive(Debug)]
-pub(super) struct Leaf {
-    pub(super) tag: Option<Tag>,
-    /// What it is, whatever it is called.
-    pub(super) identity: Box<[u8]>,
-    pub(super) networks: Networks,
-}
-
-impl Leaf {
-    /// What an outbound is; `None` for a group.
-    pub(super) fn new(tag: Option<Tag>, outbound: &model::Outbound) -> Option<Self> {
-        let (mut identity, networks) = match &outbound.protocol {
-            OutboundProtocol::Freedom { resolve, redirect } => {
-                let mut identity = format!("freedom|{resolve:?}");
-                if let Some(redirect) = redirect {
-                    identity.push_str(&format!("|{redirect:?}"));
-                }
-                (identity.into_bytes(), Networks::ALL)
-            }
-            OutboundProtocol::Blackhole { .. } => (b"blackhole".to_vec(), Networks::ALL),
-            // Nothing that a group could send there.
-            OutboundProtocol::Dns(_) => (b"dns".to_vec(), Networks { tcp: false, udp: false }),
-            OutboundProtocol::Api => (b"api".to_vec(), Networks { tcp: false, udp: false }),
-            OutboundProtocol::Loopback { inbound } => {
-                (format!("loopback|{inbound}").into_bytes(), Networks::ALL)
-            }
-            OutboundProtocol::Socks(servers) => (servers_identity("socks", servers), Networks::ALL),
-            OutboundProtocol::Http(servers) => {
-                (servers_identity("http", servers), Networks { tcp: true, udp: false })
-            }
-            OutboundProtocol::LoadBalance(_)
-            | OutboundProtocol::Selector(_)
-            | OutboundProtocol::UrlTest(_) => {
-                return None;
-            }
-        };
-        let SocketOptions { send_through, mark, interface, .. } = &outbound.socket;
-        if send_through.is_some() || mark.is_some() || interface.is_some() {
-            identity.extend_from_slice(format!("|{send_through:?}|{mark:?}|{interface:?}").as_bytes());
-        }
-        let allowed = outbound.networks;
-        let networks = Networks { tcp: networks.tcp && allowed.tcp, udp: networks.udp && allowed.udp };
-        Some(Self { tag, identity: identity.into(), networks })
-    }
-}
-
-/// Protocol, addresses and accounts; passwords only as a digest.
-fn servers_identity(protocol: &str, servers: &[ProxyServer]) -> Vec<u8> {
-    let mut identity = protocol.as_bytes().to_vec();
-    for server in servers {
-        identity.extend_from_slice(format!("|{}:{}", server.host, server.port).as_bytes());
-        if let Some(account) = &server.account {
-            identity.extend_from_slice(format!("|{}|", account.user).as_bytes());
-            identity.extend_from_slice(&Sha256::digest(account.password.expose().as_bytes()));
-        }
-    }
-    identity
 }
 
 struct Lowering<'a> {
@@ -180,6 +119,10 @@ impl<'a> Lowering<'a> {
             | OutboundProtocol::Blackhole { .. }
             | OutboundProtocol::Socks(_)
             | OutboundProtocol::Http(_)
+            | OutboundProtocol::Shadowsocks(_)
+            | OutboundProtocol::Vmess(_)
+            | OutboundProtocol::Vless(_)
+            | OutboundProtocol::Trojan(_)
             | OutboundProtocol::Dns(_)
             | OutboundProtocol::Api
             | OutboundProtocol::Loopback { .. } => None,

@@ -7,11 +7,13 @@ mod files;
 mod fingerprint;
 mod geo;
 mod groups;
+mod leaf;
 mod observatory;
 mod recipe;
 mod rule_sets;
 mod rules;
 mod sniffing;
+mod transport;
 
 use std::sync::Arc;
 
@@ -19,10 +21,11 @@ use serde_json::{Value, json};
 use waypost_balance::GroupId;
 use waypost_config::{
     Diagnostic, DiagnosticRecord, Dialect, Options, Severity, Source, Span,
-    model::{AddressFamily, Config, FreedomResolve, InboundProtocol, OutboundProtocol},
+    model::{AddressFamily, Config, FreedomResolve, OutboundProtocol},
 };
 use waypost_dns::{Family, Resolver};
 use waypost_router::{Resolve, Router};
+use waypost_transport::ServerTransport;
 
 pub(crate) use self::recipe::Recipe;
 pub use self::{
@@ -30,15 +33,16 @@ pub use self::{
     files::{ReadError, read_files},
     fingerprint::Fingerprint,
 };
-use self::{geo::GeoFiles, groups::Leaf, recipe::ReadSets};
+use self::{geo::GeoFiles, leaf::Leaf, recipe::ReadSets};
 use crate::{
-    dial::Dialer,
+    dial::{Detour, Dialer, Passage},
     dispatch::lookup_family,
-    handshake::HandshakeSettings,
+    inbound,
     lookups::Lookups,
     mode::Modes,
     snapshot::{self, Outbound, Snapshot, WayOut},
     sniffing::Sniffing,
+    tunnel::Replays,
 };
 
 /// The mode of sing-box and Clash where a file names none.
@@ -126,7 +130,7 @@ fn snapshot(
     assets: &Assets,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Snapshot> {
-    let Parts { router, sets, modes, resolver, mut outbounds, leaves, sniffing } =
+    let Parts { router, sets, modes, resolver, mut outbounds, leaves, sniffing, transports } =
         parts(config, source, assets, problems);
     let dns::Resolving { resolver, network: queries, lookups, rules: dns_rules } = resolver?;
     for outbound in &mut outbounds {
@@ -144,6 +148,7 @@ fn snapshot(
         family: family(config.dns.family),
         modes,
         sniffing,
+        transports,
         recipe: Recipe::new(config, source, assets, dns_rules, sets.found),
     }))
 }
@@ -168,6 +173,7 @@ struct Parts {
     outbounds: Vec<Outbound>,
     leaves: Vec<Leaf>,
     sniffing: Vec<Option<Sniffing>>,
+    transports: Vec<Option<Arc<ServerTransport>>>,
 }
 
 fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<Diagnostic>) -> Parts {
@@ -180,17 +186,20 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
     });
     let sniffing = sniffing::sniffing(config, &files, problems);
     for inbound in &config.inbounds {
-        if let InboundProtocol::Client(protocol) = inbound.protocol
-            && let Err(error) = HandshakeSettings::try_new(protocol, inbound)
-        {
+        if let Err(error) = inbound::Inbound::try_new(inbound, None, None, &Replays::default()) {
             problems.push(failure(inbound.span, &error));
         }
     }
+    let transports = config.inbounds.iter().map(|inbound| transport::of_inbound(inbound, source, problems));
+    let transports = transports.collect();
     let (mut outbounds, mut leaves) = (Vec::new(), Vec::new());
     for outbound in &config.outbounds {
         let tag = outbound.tag.as_ref().map(|tag| tag.value.clone());
         let Some(leaf) = Leaf::new(tag.clone(), outbound) else { continue };
-        match Dialer::try_new(&resolving(config, &outbound.protocol), &outbound.socket) {
+        let transports = transport::of_outbound(outbound, source, problems);
+        let detour = outbound.detour.as_ref().map(|tag| Detour::new(tag.value.clone()));
+        let passage = Passage { socket: outbound.socket.clone(), detour };
+        match Dialer::with_passage(&resolving(config, &outbound.protocol), passage, transports) {
             Ok(dialer) => {
                 let lookup = outbound.resolve.as_ref().or(config.dns.resolver.as_ref());
                 let lookup = lookup.map(action::resolve);
@@ -205,7 +214,7 @@ fn parts(config: &Config, source: &Source, assets: &Assets, problems: &mut Vec<D
             Err(error) => problems.push(failure(outbound.span, &error)),
         }
     }
-    Parts { router, sets, modes, resolver, outbounds, leaves, sniffing }
+    Parts { router, sets, modes, resolver, outbounds, leaves, sniffing, transports }
 }
 
 /// What takes what no rule matches: `final`, or the first entry of the file.

@@ -11,6 +11,7 @@ use waypost_net::{Networks, Tag};
 
 use super::Control;
 use crate::{
+    MemberFault,
     health::{DelayClasses, DelaySample},
     totals::MemberTotals,
     traffic::Volume,
@@ -107,6 +108,8 @@ pub struct OutboundReport {
     pub transitions: Vec<(&'static str, u64)>,
     /// How long its dials usually take; `None` before one succeeded in a group.
     pub usual_dial: Option<Duration>,
+    /// What was wrong when it last failed.
+    pub last_fault: Option<MemberFault>,
 }
 
 /// A rule, and how often it decided.
@@ -175,6 +178,7 @@ impl Control {
                 volume: volume.copied().unwrap_or_default(),
                 transitions: figures.transitions().collect(),
                 usual_dial: health.usual_dial(member),
+                last_fault: figures.last_fault(),
             })
         });
         reports.collect()

@@ -6,14 +6,14 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
-use waypost_config::model::SocketOptions;
 use waypost_dns::{Family, Resolver};
 use waypost_net::{Host, Target};
 use waypost_wire::{ClientError, Socks5AssociateClient, Socks5Reply};
 
 use super::{
-    DialError, connect, order_addresses,
-    servers::{ProxyProtocol, ProxyServers, Server, share},
+    DialError,
+    passage::{Passage, Reached},
+    servers::{DatagramForm, Key, ProxyServers, Server},
 };
 use crate::Stream;
 
@@ -34,50 +34,40 @@ pub(crate) struct Associated {
 
 impl ProxyServers {
     /// Opens an association at the first server that grants one.
-    pub(crate) async fn associate(
-        &self,
-        resolver: &Resolver,
+    pub(crate) async fn associate<'s>(
+        &'s self,
+        resolver: &'s Resolver,
         deadline: Instant,
     ) -> Result<Associated, DialError> {
-        match self.protocol() {
-            ProxyProtocol::Socks5 => {}
-            ProxyProtocol::HttpConnect => return Err(DialError::NoDatagrams),
+        if self.datagrams() != DatagramForm::Associated {
+            return Err(DialError::NoDatagrams);
         }
-        let mut first_error = None;
-        for (server, left) in self.turns() {
-            match server.associate(self.socket(), resolver, share(deadline, left)).await {
-                Ok(associated) => return Ok(associated),
-                Err(error) => {
-                    tracing::debug!(proxy = %server.host, %error, "no association at a proxy server");
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        Err(first_error.unwrap_or(DialError::NoAddress))
+        let associate = |server: &'s Server, share| server.associate(self.passage(), resolver, share);
+        self.first(move |server, share| Box::pin(associate(server, share)), deadline).await
     }
 }
 
 impl Server {
     async fn associate(
         &self,
-        options: &SocketOptions,
+        passage: &Passage,
         resolver: &Resolver,
         deadline: Instant,
     ) -> Result<Associated, DialError> {
+        let Key::Socks5(credentials) = &self.key else { return Err(DialError::NoDatagrams) };
         let refusal = || DialError::Proxy {
-            proxy: self.host.clone(),
+            proxy: self.at.host.clone(),
             source: ClientError::Socks5(COMMAND_NOT_SUPPORTED),
         };
         if self.refused_datagrams.lock().is_some_and(|at| at.elapsed() < REFUSAL_MEMORY) {
             return Err(refusal());
         }
-        let addresses = self.addresses(resolver, deadline).await?;
-        let stream = connect(&order_addresses(&[], &addresses, self.port), options, deadline).await?;
-        let peer = stream.peer_addr().map_err(|error| DialError::Lost { kind: error.kind() })?;
-        let mut control = Stream::from(stream);
+        let Reached { stream: mut control, peer, .. } =
+            passage.reach(self.place(), resolver, deadline).await?;
+        let peer = peer.ok_or(DialError::NoDatagrams)?;
         // Where datagrams will come from is not known on this side of a NAT (RFC 1928 §4).
         let unknown = Target::new(Host::from(IpAddr::from(Ipv4Addr::UNSPECIFIED)), 0);
-        let client = Socks5AssociateClient::new(&unknown, self.credentials.clone());
+        let client = Socks5AssociateClient::new(&unknown, credentials.clone());
         let shaken = self.shake_hands(&mut control, client, deadline).await;
         if let Err(DialError::Proxy { source: ClientError::Socks5(COMMAND_NOT_SUPPORTED), .. }) = &shaken {
             *self.refused_datagrams.lock() = Some(Instant::now());

@@ -2,6 +2,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use waypost_dns::ResolveError;
 use waypost_net::{Host, Tag};
+use waypost_transport::TransportError;
 use waypost_wire::{ClientError, DialFailure};
 
 /// Why there is no connection to the target.
@@ -107,6 +108,22 @@ pub enum DialError {
         /// What the rules would see.
         inbound: Tag,
     },
+    /// TLS or a transport failed on the way to a proxy.
+    #[error("the proxy `{proxy}`: {source}")]
+    Transport {
+        /// The proxy.
+        proxy: Host,
+        /// What is wrong.
+        source: TransportError,
+    },
+    /// The outbound that leads to a proxy does not.
+    #[error("no connection to the proxy by the outbound `{outbound}`: {problem}")]
+    Detour {
+        /// The outbound on the way.
+        outbound: Tag,
+        /// What became of it.
+        problem: Box<str>,
+    },
     /// What the configuration sets on the socket cannot be set.
     #[error("no socket to `{address}`: {problem}")]
     Socket {
@@ -164,6 +181,8 @@ impl DialError {
             Self::Connect { .. }
             | Self::Socket { .. }
             | Self::Loopback { .. }
+            | Self::Transport { .. }
+            | Self::Detour { .. }
             | Self::Lost { .. }
             | Self::HandshakeClosed { .. }
             | Self::CredentialsRejected { .. }

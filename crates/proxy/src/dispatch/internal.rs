@@ -17,7 +17,7 @@ pub(crate) enum InternalError {
     #[error("no socket pair can be made")]
     Socket(#[from] io::Error),
     /// No way out took it, or a rule forbids it.
-    #[error("no connection: {0:?}")]
+    #[error("no connection: {0}")]
     Refused(DialFailure),
 }
 

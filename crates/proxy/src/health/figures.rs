@@ -57,7 +57,20 @@ pub(crate) struct MemberFigures {
     /// How often it came into each state, as [`State::WORDS`] has them.
     transitions: [AtomicU64; State::WORDS.len()],
     delays: Mutex<Delays>,
+    last_fault: Mutex<Option<MemberFault>>,
 }
+
+/// What was wrong with an outbound when it last failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberFault {
+    /// When.
+    pub at: SystemTime,
+    /// What.
+    pub reason: Arc<str>,
+}
+
+/// How long the same reason is not told again.
+const FAULT_PAUSE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 struct Delays {
@@ -154,6 +167,24 @@ impl MemberFigures {
             *count += 1;
         }
         delays.classes.sum += seconds;
+    }
+
+    /// Keeps what is wrong with it; says whether that is news.
+    pub(super) fn blame(&self, reason: &str, at: SystemTime) -> bool {
+        let mut last = self.last_fault.lock();
+        let is_news = last.as_ref().is_none_or(|last| {
+            &*last.reason != reason || at.duration_since(last.at).is_ok_and(|since| since > FAULT_PAUSE)
+        });
+        match last.as_mut().filter(|_| !is_news) {
+            Some(last) => last.at = at,
+            None => *last = Some(MemberFault { at, reason: reason.into() }),
+        }
+        is_news
+    }
+
+    /// What was wrong with it last.
+    pub(crate) fn last_fault(&self) -> Option<MemberFault> {
+        self.last_fault.lock().clone()
     }
 
     /// How the last requests went, oldest first.

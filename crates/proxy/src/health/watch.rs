@@ -10,13 +10,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use waypost_balance::GroupStates;
 use waypost_health::{CheckId, MemberId, Monitor, PoolId, Round, RoundStep};
 
 use super::{DelaySample, Health, Knowledge, MAX_WAITING, Report};
 use crate::{
     Connections, Dialer,
+    chain::Chain,
     probe::probe,
     snapshot::Snapshot,
     system::{monotonic as now, wall_clock},
@@ -112,13 +113,13 @@ impl Watch {
                 was_idle
             }
             Report::ProbeEnded(check, delay) => {
-                self.monitor.probe_ended(check, delay, now(), &mut thread_rng());
+                self.monitor.probe_ended(check, delay, now(), &mut crate::system::thread_rng());
                 self.publish();
                 self.answer(check, delay.is_some());
                 false
             }
             Report::ProbeDiscarded(check) => {
-                self.monitor.probe_discarded(check, now(), &mut thread_rng());
+                self.monitor.probe_discarded(check, now(), &mut crate::system::thread_rng());
                 self.answer(check, false);
                 false
             }
@@ -173,7 +174,9 @@ impl Watch {
             let mut report = Report::ProbeEnded(check, sample.delay);
             match &result {
                 Ok(delay) => debug!(outbound = outbound.tag.as_deref(), ?delay, "probe"),
-                Err(error) => debug!(outbound = outbound.tag.as_deref(), %error, "probe failed"),
+                Err(error) => {
+                    debug!(outbound = outbound.tag.as_deref(), error = %Chain(error), "probe failed")
+                }
             }
             if let (Err(_), Some(target)) = (&result, &settings.connectivity) {
                 let direct = Dialer::direct();
@@ -189,6 +192,11 @@ impl Watch {
             }
             if let (Report::ProbeEnded(..), Some(figures)) = (&report, figures) {
                 figures.file(sample);
+                if let Err(error) = &result
+                    && figures.blame(&Chain(error).to_string(), wall_clock())
+                {
+                    warn!(outbound = outbound.tag.as_deref(), reason = %Chain(error), "a probe failed");
+                }
             }
             // Nobody to tell: the proxy is stopping.
             let _stopping = reports.send(report).await;
@@ -241,12 +249,7 @@ async fn sleep(wake: Option<std::time::Instant>) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
-fn thread_rng() -> impl rand::Rng {
-    rand::rng()
-}
-
 /// Plans the first round of probes.
 pub(super) fn plan(monitor: &mut Monitor, now: std::time::Instant) {
-    monitor.start(now, &mut thread_rng());
+    monitor.start(now, &mut crate::system::thread_rng());
 }

@@ -1,6 +1,7 @@
 use std::{
     cell::RefCell,
     io,
+    os::fd::BorrowedFd,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll, ready},
@@ -39,6 +40,8 @@ pub(super) struct Direction {
     copied: usize,
     /// How much was carried since the last call of [`take_moved`](Self::take_moved).
     moved: usize,
+    /// Whether the sink may hold something back that it was given.
+    unflushed: bool,
     source_ended: bool,
     state: State,
 }
@@ -76,6 +79,7 @@ impl Direction {
             pipe: None,
             copied: 0,
             moved: 0,
+            unflushed: false,
             source_ended: false,
             state: State::Open,
         }
@@ -107,6 +111,9 @@ impl Direction {
                 }
                 Poll::Pending => {
                     self.release_pipe();
+                    if let Poll::Ready(Err(error)) = self.poll_flush_sink(context, &mut course) {
+                        self.state = State::SinkFailed(error.kind());
+                    }
                     return self.state;
                 }
             }
@@ -127,24 +134,44 @@ impl Direction {
 
     /// Writes what is there to be written, or reads.
     fn poll_round(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<State> {
-        if let Err(error) = ready!(self.poll_flush(context, course)) {
+        if let Err(error) = ready!(self.poll_write_out(context, course)) {
             return Poll::Ready(State::SinkFailed(error.kind()));
         }
         if self.source_ended {
-            if !course.is_last {
+            if let Err(error) = ready!(self.poll_flush_sink(context, course)) {
+                return Poll::Ready(State::SinkFailed(error.kind()));
+            }
+            // Layers tell their end in words of their own, which closing a socket does not.
+            if !course.is_last || course.sink.socket().is_none() {
                 // A sink that is gone needs no telling.
                 let _told = ready!(Pin::new(&mut *course.sink).poll_shutdown(context));
             }
             return Poll::Ready(State::Closed);
         }
-        if self.copied < SPLICE_AFTER {
-            return self.poll_copy(context, course);
+        if self.copied >= SPLICE_AFTER
+            && let (Some(source), Some(_)) = (course.source.socket(), course.sink.socket())
+        {
+            return self.poll_fill_pipe(context, source, course);
         }
-        self.poll_fill_pipe(context, course)
+        self.poll_copy(context, course)
+    }
+
+    /// Has a sink with layers send what it holds back. It holds little, so that the source is read on
+    /// meanwhile.
+    fn poll_flush_sink(
+        &mut self,
+        context: &mut Context<'_>,
+        course: &mut Course<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(&mut *course.sink).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what is kept, and what is in the pipe.
-    fn poll_flush(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<io::Result<()>> {
+    fn poll_write_out(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<io::Result<()>> {
         while let Some(left) = self.kept.get(self.written..).filter(|left| !left.is_empty()) {
             let count = ready!(Pin::new(&mut *course.sink).poll_write(context, left))?;
             if count == 0 {
@@ -158,8 +185,8 @@ impl Direction {
         self.written = 0;
         while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
             ready!(course.sink.poll_write_ready(context))?;
-            let sink = &*course.sink;
-            match sink.try_io(Interest::WRITABLE, || pipe.drain(sink)) {
+            let socket = course.sink.socket().ok_or(io::ErrorKind::Unsupported)?;
+            match course.sink.try_io(Interest::WRITABLE, || pipe.drain(socket)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => self.note(count, course),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -195,7 +222,12 @@ impl Direction {
     }
 
     /// Reads into the pipe, which is empty before.
-    fn poll_fill_pipe(&mut self, context: &mut Context<'_>, course: &mut Course<'_>) -> Poll<State> {
+    fn poll_fill_pipe(
+        &mut self,
+        context: &mut Context<'_>,
+        socket: BorrowedFd<'_>,
+        course: &Course<'_>,
+    ) -> Poll<State> {
         loop {
             if let Err(error) = ready!(course.source.poll_read_ready(context)) {
                 return Poll::Ready(State::SourceFailed(error.kind()));
@@ -205,8 +237,8 @@ impl Direction {
                 self.copied = 0;
                 return Poll::Ready(State::Open);
             };
-            let (pipe, source) = (self.pipe.insert(pipe), &*course.source);
-            match source.try_io(Interest::READABLE, || pipe.fill(source)) {
+            let pipe = self.pipe.insert(pipe);
+            match course.source.try_io(Interest::READABLE, || pipe.fill(socket)) {
                 Ok(0) => self.source_ended = true,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -218,6 +250,7 @@ impl Direction {
 
     /// Notes what has been written.
     fn note(&mut self, count: usize, course: &Course<'_>) {
+        self.unflushed |= course.sink.socket().is_none();
         self.moved = self.moved.saturating_add(count);
         // A program without it is what the benchmark of its cost compares with.
         #[cfg(not(waypost_without_counters))]

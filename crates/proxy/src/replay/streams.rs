@@ -24,6 +24,8 @@ pub(super) struct Target {
     pub(super) stood: Instant,
     /// How much of the flight was sent.
     pub(super) sent: usize,
+    /// Whether the stream may hold something of it back.
+    unflushed: bool,
 }
 
 /// A client and the targets that are sent what it sends.
@@ -55,7 +57,7 @@ pub(super) enum Event {
 
 impl Target {
     pub(super) fn new(number: usize, stream: Stream) -> Self {
-        Self { number, stream, stood: Instant::now(), sent: 0 }
+        Self { number, stream, stood: Instant::now(), sent: 0, unflushed: false }
     }
 
     /// Sends what is left of the flight.
@@ -66,6 +68,11 @@ impl Target {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += count;
+            self.unflushed = self.stream.socket().is_none();
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }

@@ -406,7 +406,7 @@ async fn a_target_that_closes_is_followed_by_the_next_at_once() {
         fixture.targets[0].write_all(b"yes").await.unwrap();
         let (_client, target) = fixture.carried(1).await;
         assert_eq!((&*target.rest, fixture.up()), (&b"yes"[..], GET.len() as u64));
-        assert_eq!(fixture.laid.found()[0], Evidence::ClosedEarly { number: 0 });
+        assert_eq!(fixture.laid.found()[0], Evidence::ClosedEarly { number: 0, fault: None });
         assert_eq!(fixture.laid.first_byte(), Some(1));
     }
 }
@@ -421,7 +421,7 @@ async fn a_target_that_closes_before_it_has_anything_is_replaced_for_any_protoco
     fixture.client.write_all(POST).await.unwrap();
     let (client, _target) = fixture.carried(1).await;
     assert_eq!((&*client.rest, fixture.up()), (POST, 0));
-    assert_eq!(fixture.laid.found(), [Evidence::ClosedEarly { number: 0 }]);
+    assert_eq!(fixture.laid.found(), [Evidence::ClosedEarly { number: 0, fault: None }]);
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ impl RemoteSet {
         // A clock that was set back makes a copy old.
         let age =
             self.meta.as_ref().map(|meta| now().duration_since(meta.fetched_at).unwrap_or(Duration::MAX));
-        let mut schedule = Schedule::new(self.interval, age, Instant::now(), &mut thread_rng());
+        let mut schedule =
+            Schedule::new(self.interval, age, Instant::now(), &mut crate::system::thread_rng());
         loop {
             self.tell_next(&schedule);
             let shared = self.shared.clone();
@@ -85,9 +86,9 @@ impl RemoteSet {
                 updated = fetching => updated,
             };
             match &updated {
-                Ok(()) => schedule.succeeded(Instant::now(), &mut thread_rng()),
+                Ok(()) => schedule.succeeded(Instant::now(), &mut crate::system::thread_rng()),
                 Err(error) => {
-                    let is_news = schedule.failed(Instant::now(), &mut thread_rng());
+                    let is_news = schedule.failed(Instant::now(), &mut crate::system::thread_rng());
                     self.tell_failure(error, is_news, &schedule);
                 }
             }
@@ -193,9 +194,4 @@ pub(super) fn shown(url: &ProbeUrl) -> &str {
 #[expect(clippy::disallowed_methods, reason = "copies on disk have the time of the day")]
 fn now() -> SystemTime {
     SystemTime::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where randomness comes from")]
-fn thread_rng() -> impl rand::Rng {
-    rand::rng()
 }

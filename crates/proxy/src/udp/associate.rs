@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tracing::debug;
 use waypost_config::model::SocketOptions;
-use waypost_net::{Flow, canonical_ip};
+use waypost_net::{Flow, Target, canonical_ip};
+use waypost_transport::Datagrams;
 use waypost_wire::DialFailure;
 
 use super::{
@@ -18,6 +20,7 @@ use super::{
     batch::Socket,
     client::{Client, Framing, Link, Sender},
     hub::{Hub, Place},
+    streamed::Streamed,
 };
 use crate::{ClientStream, shared::Core};
 
@@ -54,7 +57,14 @@ pub(crate) async fn associate(
     };
     let told = SocketAddr::new(port.told.unwrap_or_else(|| address.ip()), address.port());
     let (control, _ignored) = client.answer_success(told).await.ok()?;
-    let client = Client { link, framing: Framing::Socks, control: Some(control), sender, _place: place };
+    let client = Client {
+        link,
+        framing: Framing::Socks,
+        control: Some(control),
+        sender,
+        _place: place,
+        is_over: false,
+    };
     let Flow { source, local, inbound, user, .. } = flow;
     Some(Association::new(core.clone(), Facts { source, local, inbound, user, idle }, client))
 }
@@ -68,4 +78,27 @@ fn open_link(port: &UdpPort, local: IpAddr, sender: Sender) -> io::Result<(Link,
     };
     let (socket, inbox, place) = hub.join(sender).ok_or(io::ErrorKind::AddrNotAvailable)?;
     Ok((Link::Shared { socket, inbox }, SocketAddr::new(local, hub.port), Some(place)))
+}
+
+/// An association for the datagrams in a stream of a client, `target` being what the client asked for.
+pub(crate) fn associate_stream(
+    core: &Arc<Core>,
+    datagrams: Box<dyn Datagrams>,
+    target: Target,
+    flow: Flow,
+    idle: Duration,
+) -> Association {
+    let streamed = Streamed::from_client(datagrams, target);
+    // A client of a Unix socket has no address; nobody else sends in its stream.
+    let sender = flow.source.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let client = Client {
+        framing: streamed.framing(),
+        link: Link::Stream(Mutex::new(streamed)),
+        control: None,
+        sender: Sender::Exactly(SocketAddr::new(canonical_ip(sender.ip()), sender.port())),
+        _place: None,
+        is_over: false,
+    };
+    let Flow { source, local, inbound, user, .. } = flow;
+    Association::new(core.clone(), Facts { source, local, inbound, user, idle }, client)
 }

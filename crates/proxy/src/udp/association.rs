@@ -125,7 +125,7 @@ impl Association {
             if ready.tick {
                 self.tick(Instant::now());
             }
-            let lasts = self.client.control.is_some() && self.stopping.is_some();
+            let lasts = self.client.is_held() && self.stopping.is_some();
             if !lasts && self.sessions.is_empty() {
                 break;
             }

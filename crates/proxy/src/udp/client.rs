@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use waypost_net::{Host, Target, canonical_ip};
 
@@ -13,6 +14,7 @@ use super::{
     batch::{Outgoing, Socket},
     carrier::poll_end,
     hub::Place,
+    streamed::Streamed,
 };
 use crate::Stream;
 
@@ -36,6 +38,8 @@ pub(super) struct Client {
     pub(super) sender: Sender,
     /// What keeps a shared port open for it.
     pub(super) _place: Option<Place>,
+    /// Whether the stream that it came in by is at its end.
+    pub(super) is_over: bool,
 }
 
 /// How its datagrams come in.
@@ -45,6 +49,8 @@ pub(super) enum Link {
     Own(Socket),
     /// By one that others use, too.
     Shared { socket: Arc<Socket>, inbox: Inbox },
+    /// In a stream.
+    Stream(Mutex<Streamed>),
 }
 
 /// What its datagrams look like.
@@ -108,16 +114,20 @@ pub(super) fn is_same_host(ip: IpAddr, source: IpAddr) -> bool {
 }
 
 impl Client {
-    pub(super) fn socket(&self) -> &Socket {
+    /// Whether a connection says how long the association lasts.
+    pub(super) fn is_held(&self) -> bool {
         match &self.link {
-            Link::Own(socket) => socket,
-            Link::Shared { socket, .. } => socket,
+            Link::Own(_) | Link::Shared { .. } => self.control.is_some(),
+            Link::Stream(_) => true,
         }
     }
 
     /// Waits for the end of the connection that the association hangs on.
-    pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
-        match &self.control {
+    pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_over {
+            return Poll::Ready(());
+        }
+        match &mut self.control {
             Some(control) => poll_end(control, context),
             None => Poll::Pending,
         }
@@ -135,12 +145,30 @@ impl Client {
                 // None that came is an inbox that was closed: the proxy is stopping.
                 matches!(inbox.poll_recv_many(context, taken, MAX_TAKEN), Poll::Ready(1..))
             }
+            Link::Stream(streamed) => {
+                let Some(sender) = self.sender.address() else { return false };
+                let streamed = streamed.get_mut();
+                match streamed.poll(context) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_over)) => self.is_over = true,
+                }
+                taken.extend(streamed.take().into_iter().map(|datagram| (sender, datagram)));
+                true
+            }
         }
     }
 
     /// Sends to the client; what cannot be sent is lost, as on any path.
     pub(super) fn send(&self, datagrams: &[Outgoing<'_>]) -> usize {
-        self.socket().send(datagrams).len()
+        match &self.link {
+            Link::Own(socket) => socket.send(datagrams).len(),
+            Link::Shared { socket, .. } => socket.send(datagrams).len(),
+            Link::Stream(streamed) => {
+                streamed.lock().queue(datagrams);
+                0
+            }
+        }
     }
 }
 

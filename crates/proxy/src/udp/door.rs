@@ -151,6 +151,7 @@ impl Door {
             control: None,
             sender: Sender::Exactly(source),
             _place: None,
+            is_over: false,
         };
         let facts = Facts {
             source: Some(source),

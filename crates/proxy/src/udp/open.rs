@@ -19,7 +19,7 @@ use super::{
 use crate::{
     ConnectionGuard, ConnectionInfo, DialError, Path,
     chain::Chain,
-    dial::DatagramWay,
+    dial::{DatagramForm, DatagramWay},
     dials::Dials,
     dispatch::{MAX_LOOPBACKS, Remark, Tried, Undecided, decide, path, route},
     first_bytes::FirstBytes,
@@ -207,6 +207,7 @@ impl Attempts for DatagramDials<'_, '_, '_> {
         let (member, limit) = (attempt.member, &self.core.limit);
         let resolver = snapshot.resolver_at(attempt.outbound, flow);
         match attempt.outbound.dialer.datagram_way() {
+            DatagramWay::Nowhere => Err(DialError::NoDatagrams),
             DatagramWay::Blackhole => Err(DialError::Blackholed { http_response: false }),
             DatagramWay::Loopback(inbound) => Err(DialError::Loopback { inbound: inbound.clone() }),
             DatagramWay::Freedom(way) => {
@@ -218,14 +219,34 @@ impl Attempts for DatagramDials<'_, '_, '_> {
                 };
                 let to = reachable(&found).ok_or(DialError::NoAddress)?;
                 let open = async { Carrier::freedom(way.socket, limit) };
-                let (carrier, _) = self.carriers.get_or_open(member, open).await?;
+                let (carrier, _) = self.carriers.get_or_open((member, None), open).await?;
                 carrier.socket(Some(to)).map_err(|error| DialError::connect(to, &error))?;
                 self.joined.store(true, Ordering::Relaxed);
                 Ok((carrier, Some(to)))
             }
             DatagramWay::Proxy(servers) => {
-                let open = Carrier::socks(servers, resolver, deadline, limit);
-                let (carrier, is_new) = self.carriers.get_or_open(member, open).await?;
+                let target = &flow.target;
+                let (carriers, of_all) = (self.carriers, (member, None));
+                let opened = match servers.datagrams() {
+                    DatagramForm::None => return Err(DialError::NoDatagrams),
+                    DatagramForm::Associated => {
+                        let open = Carrier::socks(servers, resolver, deadline, limit);
+                        carriers.get_or_open(of_all, open).await
+                    }
+                    DatagramForm::Sealed => {
+                        let open = Carrier::sealed(servers, resolver, deadline, limit);
+                        carriers.get_or_open(of_all, open).await
+                    }
+                    DatagramForm::Stream => {
+                        let open = Carrier::stream(servers, target, resolver, deadline, limit);
+                        carriers.get_or_open(of_all, open).await
+                    }
+                    DatagramForm::StreamPerTarget => {
+                        let open = Carrier::stream(servers, target, resolver, deadline, limit);
+                        carriers.get_or_open((member, Some(target.clone())), open).await
+                    }
+                };
+                let (carrier, is_new) = opened?;
                 self.joined.store(!is_new, Ordering::Relaxed);
                 Ok((carrier, None))
             }

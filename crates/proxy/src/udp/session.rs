@@ -87,7 +87,7 @@ impl Session {
         drop(live);
         if let Some(remark) = remark {
             let (up, down) = guard.connection().conduit.counters.totals();
-            remark.log(&guard, RelayEnd { up, down, reason });
+            remark.log(&guard, RelayEnd { up, down, reason }, None);
         }
     }
 }

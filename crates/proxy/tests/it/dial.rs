@@ -57,7 +57,7 @@ pub(crate) fn socks(addresses: &[SocketAddr]) -> Dialer {
 fn tcp(dialed: &Dialed) -> &TcpStream {
     match &dialed.stream {
         Stream::Tcp(stream) => stream,
-        Stream::Unix(stream) => panic!("{stream:?}"),
+        stream @ (Stream::Unix(_) | Stream::Layered(_)) => panic!("{stream:?}"),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn inbound(listen: IpAddr, first: u16, last: u16) -> Inbound {
         protocol: InboundProtocol::Client(ClientProtocol::Mixed),
         accounts: Vec::new(),
         udp: None,
+        transport: waypost_config::model::Transport::default(),
         sniffing: None,
         policy: Policy::default(),
         limits: Limits::default(),

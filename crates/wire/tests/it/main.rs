@@ -1,6 +1,11 @@
 //! Handshakes as bytes in and bytes out, at every way of cutting them into pieces.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "these helpers run in tests only")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these helpers run in tests only"
+)]
 
 mod arbitrary;
 mod clients;
@@ -11,3 +16,8 @@ mod sniff;
 mod sniff_widely;
 mod socks_server;
 mod socks_udp;
+mod trojan;
+mod tunnel;
+mod vless;
+mod vmess;
+mod vmess_recorded;

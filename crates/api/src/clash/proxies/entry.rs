@@ -243,7 +243,12 @@ fn attempts(totals: MemberTotals) -> u64 {
 
 fn is_server(kind: OutboundKind) -> bool {
     match kind {
-        OutboundKind::Socks | OutboundKind::Http => true,
+        OutboundKind::Socks
+        | OutboundKind::Http
+        | OutboundKind::Shadowsocks
+        | OutboundKind::Vmess
+        | OutboundKind::Vless
+        | OutboundKind::Trojan => true,
         OutboundKind::Direct
         | OutboundKind::Block
         | OutboundKind::Dns
@@ -262,6 +267,10 @@ pub(crate) fn display_name(kind: OutboundKind) -> &'static str {
         OutboundKind::Api => "Api",
         OutboundKind::Socks => "Socks5",
         OutboundKind::Http => "Http",
+        OutboundKind::Shadowsocks => "Shadowsocks",
+        OutboundKind::Vmess => "Vmess",
+        OutboundKind::Vless => "Vless",
+        OutboundKind::Trojan => "Trojan",
     }
 }
 

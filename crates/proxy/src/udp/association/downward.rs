@@ -26,6 +26,9 @@ impl Association {
             self.ways.remove(index);
             return;
         }
+        if let Some(opened) = carrier.take_opened(&core.udp.buffers) {
+            return self.take_relayed(index, opened.iter().map(Vec::as_slice));
+        }
         for socket in carrier.sockets() {
             core.udp.buffers.with(|buffer| match socket.receive(buffer) {
                 Ok(batch) if carrier.is_direct() => self.take_answers(index, batch.iter()),
@@ -90,8 +93,9 @@ impl Association {
             way.last_used = now;
             let latest = way.latest;
             self.count_down(self.sessions.find(address).or(latest), payload, now);
-            let payload = if is_socks { datagram } else { payload };
-            outgoing.push(Outgoing { to: self.client.sender.address(), header: &[], payload });
+            let header = datagram.get(..datagram.len() - payload.len()).filter(|_| is_socks);
+            let header = header.unwrap_or_default();
+            outgoing.push(Outgoing { to: self.client.sender.address(), header, payload });
         }
         self.send_down(&outgoing);
     }

@@ -51,7 +51,7 @@ impl Association {
         core.udp.buffers.with(|buffer| {
             let received = match &self.client.link {
                 Link::Own(socket) => socket.receive(buffer),
-                Link::Shared { .. } => {
+                Link::Shared { .. } | Link::Stream(_) => {
                     let datagrams = taken.iter().map(|(source, datagram)| (*source, datagram.as_slice()));
                     return self.take_from_client(datagrams, now);
                 }
@@ -267,12 +267,9 @@ impl Association {
         let Some(first) = part.first() else { return Vec::new() };
         let Some(way) = self.ways.get_mut(first.way) else { return Vec::new() };
         let to = outgoing.first().and_then(|datagram| datagram.to);
-        let failed = match way.carrier.socket(to) {
-            // Sessions that ended meanwhile would shift the numbers.
-            Ok(socket) if outgoing.len() == part.len() => socket.send(&outgoing),
-            Ok(_) => Vec::new(),
-            Err(error) => vec![(0, error)],
-        };
+        // Sessions that ended meanwhile would shift the numbers.
+        let is_whole = outgoing.len() == part.len();
+        let failed = if is_whole { way.carrier.send(to, &outgoing) } else { Vec::new() };
         way.last_used = now;
         let is_unchecked = !std::mem::replace(&mut way.unchecked, true);
         for (index, datagram) in part.iter().enumerate() {

@@ -1,0 +1,82 @@
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Watched;
+use crate::{Moment, TransportError};
+
+/// A stream inside of TLS, whose errors say what is wrong.
+#[derive(Debug)]
+pub(crate) struct TlsStream<S> {
+    inner: tokio_rustls::TlsStream<Watched<S>>,
+}
+
+impl<S> TlsStream<S> {
+    pub(super) fn new(inner: tokio_rustls::TlsStream<Watched<S>>) -> Self {
+        Self { inner }
+    }
+}
+
+fn explain(error: io::Error) -> io::Error {
+    if error.get_ref().is_none() {
+        return error;
+    }
+    TransportError::during(Moment::WithoutCloseNotify, &error).into_io()
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    /// Takes all that is there, and not only what one record holds.
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer)).map_err(explain)?;
+        loop {
+            let so_far = buffer.filled().len();
+            if so_far == before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.inner).poll_read(context, buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().len() > so_far => {}
+                // An end or an error is found again by the next read.
+                Poll::Ready(Ok(()) | Err(_)) | Poll::Pending => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes).map_err(explain)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, slices).map_err(explain)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context).map_err(explain)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context).map_err(explain)
+    }
+}
