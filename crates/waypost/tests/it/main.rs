@@ -23,6 +23,7 @@ mod examples;
 mod groups;
 mod grpc;
 mod http;
+mod interop;
 mod matrix;
 mod namespace;
 mod openapi;
