@@ -20,6 +20,18 @@ pub(crate) fn tags(members: &[SocketAddr]) -> Vec<String> {
     (0..members.len()).map(|index| format!("m{index}")).collect()
 }
 
+/// One group before these members.
+pub(crate) fn behind_members(members: Vec<Value>, origin: SocketAddr) -> Value {
+    let tags: Vec<Value> = members.iter().map(|member| member["tag"].clone()).collect();
+    let settings = json!({"primary_outbounds": tags, "url": format!("http://{origin}/generate_204")});
+    let group = json!({"protocol": "loadbalance", "tag": "lb", "settings": settings});
+    let outbounds = [vec![group], members].concat();
+    json!({
+        "inbounds": [{"protocol": "socks", "tag": "in", "listen": "127.0.0.1", "port": 0}],
+        "outbounds": outbounds,
+    })
+}
+
 /// A file with these groups before the members.
 pub(crate) fn behind(groups: Vec<Value>, members: &[SocketAddr]) -> Value {
     let member = |(tag, address): (&String, &SocketAddr)| {

@@ -5,6 +5,7 @@
 
 mod config;
 mod faults;
+mod keyed;
 mod load;
 mod nobody;
 mod nodes;

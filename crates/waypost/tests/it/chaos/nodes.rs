@@ -2,12 +2,14 @@
 
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
+use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
     time::{Instant, sleep},
 };
 
+use super::keyed::Protocol;
 use crate::programs::require;
 
 /// How long a node may take to listen.
@@ -17,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     child: Child,
+    /// Where its files are.
+    _folder: TempDir,
 }
 
 /// What a node is.
@@ -28,6 +32,8 @@ pub(crate) enum Kind {
     Reset,
     /// Completes the handshake, and answers nothing to a TLS hello; carries everything else.
     TlsSilent,
+    /// A server whose protocol has keys.
+    Keyed(Protocol),
 }
 
 impl Node {
@@ -37,12 +43,14 @@ impl Node {
     }
 
     async fn start_at(kind: Kind, address: SocketAddr, test: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
         let mut command = match kind {
             Kind::Microsocks => {
                 let mut command = Command::new(require("microsocks", test)?);
                 command.args(["-i", "127.0.0.1", "-p", &address.port().to_string()]);
                 command
             }
+            Kind::Keyed(protocol) => protocol.command(address, folder.path()),
             Kind::Reset | Kind::TlsSilent => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/chaos/bad_node.py");
                 let behaviour = if matches!(kind, Kind::Reset) { "reset" } else { "tls-silent" };
@@ -59,7 +67,7 @@ impl Node {
             assert!(begin.elapsed() < LIMIT, "{kind:?} does not listen on {address}");
             sleep(Duration::from_millis(20)).await;
         }
-        Some(Self { address, child })
+        Some(Self { address, child, _folder: folder })
     }
 
     /// SIGKILL.
