@@ -7,6 +7,7 @@ use waypost_health::{MemberId, State};
 use waypost_net::{Network, Networks, Tag};
 
 use crate::{
+    MemberFault,
     health::GroupChange,
     pools::{PoolSettings, View},
     snapshot::Snapshot,
@@ -98,6 +99,8 @@ pub struct MemberReport {
     pub live: usize,
     /// What it has done since the start, for all groups that it is in.
     pub totals: MemberTotals,
+    /// What was wrong when it last failed, for whichever group that was.
+    pub last_fault: Option<MemberFault>,
 }
 
 pub(crate) fn group_reports(snapshot: &Snapshot, volumes: &Volumes) -> Vec<GroupReport> {
@@ -158,6 +161,10 @@ fn group_report(
             role,
             delay: status.delay.map(|delay| delay.mean()).or(known_delay),
             live: leaves.iter().map(|&leaf| health.live(leaf)).sum(),
+            last_fault: leaves
+                .iter()
+                .filter_map(|leaf| health.member(*leaf)?.last_fault())
+                .max_by_key(|fault| fault.at),
             totals: leaves
                 .iter()
                 .map(|&leaf| health.totals(leaf))

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Serialize;
 use waypost_net::Tag;
-use waypost_proxy::{Control, GroupReport, MemberReport, OutboundReport, Role, RuleReport, Volume, Volumes};
+use waypost_proxy::{Control, GroupReport, MemberFault, MemberReport, OutboundReport, Role, RuleReport, Volume, Volumes};
 
 use super::UNTAGGED;
 use crate::{
@@ -148,6 +148,8 @@ struct Member {
     failed: u64,
     overtaken: u64,
     silent: u64,
+    #[serde(rename = "lastError")]
+    last_error: Option<Change>,
 }
 
 #[derive(Serialize)]
@@ -160,6 +162,8 @@ struct Outbound {
     bytes: Bytes,
     state: &'static str,
     delay: Option<f64>,
+    #[serde(rename = "lastError")]
+    last_error: Option<Change>,
 }
 
 impl From<Volume> for Bytes {
@@ -230,6 +234,7 @@ impl Member {
             failed: report.totals.failed,
             overtaken: report.totals.overtaken,
             silent: report.totals.silent,
+            last_error: report.last_fault.as_ref().map(Change::of_fault),
         }
     }
 }
@@ -243,7 +248,14 @@ impl Outbound {
             bytes: report.volume.into(),
             state: report.state.word(),
             delay: report.history.last().and_then(|sample| sample.delay).map(millis),
+            last_error: report.last_fault.as_ref().map(Change::of_fault),
         }
+    }
+}
+
+impl Change {
+    fn of_fault(fault: &MemberFault) -> Self {
+        Self { time: Time(fault.at), reason: fault.reason.to_string() }
     }
 }
 

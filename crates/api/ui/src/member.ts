@@ -3,7 +3,7 @@
 import { api } from "./api";
 import { openDialog } from "./dialogs";
 import { button, h, setAttribute, setText, type View } from "./dom";
-import { bytes, count, delay, plural } from "./format";
+import { bytes, clock, count, delay, plural } from "./format";
 import { nodeId } from "./lines";
 import { SpeedText } from "./nodes";
 import { attemptWith } from "./notices";
@@ -76,6 +76,9 @@ function showDetails({ member, group }: MemberItem): void {
     ["Overtaken by another", plural(member.overtaken, "attempt")],
     ["Silent after its yes", plural(member.silent, "connection")],
   ];
+  if (member.lastError !== null) {
+    rows.push(["Last failure", `${clock(member.lastError.time)}: ${member.lastError.reason}`]);
+  }
   const list = h("dl", { class: "details" });
   for (const [label, value] of rows) list.append(h("dt", {}, label), h("dd", {}, value));
   const content: Node[] = [h("p", { class: "muted" }, `Since the start, as a member of ${group.tag}.`), list];

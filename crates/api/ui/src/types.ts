@@ -42,6 +42,8 @@ export interface Member {
   failed: number;
   overtaken: number;
   silent: number;
+  /** What was wrong when it last failed; null if it has not. */
+  lastError: { time: string; reason: string } | null;
 }
 
 export interface Group {

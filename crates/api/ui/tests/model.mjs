@@ -92,7 +92,7 @@ export class World {
   }
 
   member(tag, tier) {
-    return { tag, tier, carried: 0, failed: 0, overtaken: 0, silent: 0, up: 0, down: 0 };
+    return { tag, tier, carried: 0, failed: 0, overtaken: 0, silent: 0, up: 0, down: 0, lastError: null };
   }
 
   group(tag, type, strategy, now, members) {
