@@ -77,8 +77,8 @@ pub use socks5_udp::{MAX_UDP_HEADER_BYTES, UdpDatagram, UdpDatagramError};
 pub use target_field::TargetError;
 pub use trojan::{
     MAX_TROJAN_DATAGRAM_BYTES, TrojanAccepted, TrojanDatagramError, TrojanDatagramOpener,
-    TrojanDatagramSealer, TrojanFallback, TrojanOpening, TrojanServer, TrojanUser, trojan_client,
-    trojan_datagram_client,
+    TrojanDatagramSealer, TrojanFallback, TrojanOpenError, TrojanOpener, TrojanOpening, TrojanSealer,
+    TrojanServer, TrojanUser, trojan_client, trojan_datagram_client,
 };
 pub use uuid::{Uuid, UuidError};
 pub use vless::{

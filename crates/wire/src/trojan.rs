@@ -1,9 +1,11 @@
 //! Trojan: a header with a hashed password, and then the bytes as they are. TLS around it is the caller's.
 
+mod answer;
 mod client;
 mod datagrams;
 mod server;
 
+pub use answer::{TrojanOpenError, TrojanOpener, TrojanSealer};
 pub use client::{trojan_client, trojan_datagram_client};
 pub use datagrams::{
     MAX_TROJAN_DATAGRAM_BYTES, TrojanDatagramError, TrojanDatagramOpener, TrojanDatagramSealer,

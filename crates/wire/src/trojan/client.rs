@@ -1,12 +1,15 @@
 use waypost_net::{Network, Target};
 
-use super::{CONNECT, CRLF, TrojanDatagramOpener, TrojanDatagramSealer, TrojanUser, UDP_ASSOCIATE};
-use crate::{PlainOpener, PlainSealer, address::put_target};
+use super::{
+    CONNECT, CRLF, TrojanDatagramOpener, TrojanDatagramSealer, TrojanOpener, TrojanSealer, TrojanUser,
+    UDP_ASSOCIATE, answer,
+};
+use crate::{PlainSealer, address::put_target};
 
 /// The client's side of a byte stream to `target`. The server answers with the bytes of the target alone.
 #[must_use]
-pub fn trojan_client(user: &TrojanUser, target: &Target) -> (PlainSealer, PlainOpener) {
-    (PlainSealer::new(header(user, Network::Tcp, target)), PlainOpener)
+pub fn trojan_client(user: &TrojanUser, target: &Target) -> (TrojanSealer, TrojanOpener) {
+    answer::both(PlainSealer::new(header(user, Network::Tcp, target)))
 }
 
 /// The client's side of a stream of datagrams, to `target` and to others.
