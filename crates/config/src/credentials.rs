@@ -8,7 +8,7 @@ use crate::{
     Span, Spanned,
     model::{ShadowsocksMethod, UserId, VmessSecurity},
     object::{Object, choose},
-    report::{Report, one_of, quote},
+    report::{Report, all_of, quote},
     shadowsocks::{self, KeyOwner, MethodError},
     user_id::{self, UserIdError},
 };
@@ -29,7 +29,7 @@ pub(crate) fn read_method(written: Spanned<&str>, report: &mut Report<'_>) -> Op
     report.error(written.span, format!("{error}: {}", quote(written.value)));
     report.help(match shadowsocks::nearest_method(written.value) {
         Some(name) if error == MethodError::Unknown => format!("did you mean `{name}`?"),
-        _ => format!("there are {}", one_of(ShadowsocksMethod::WORDS.iter().map(|(name, _)| *name))),
+        _ => format!("there are {}", all_of(ShadowsocksMethod::WORDS.iter().map(|(name, _)| *name))),
     });
     None
 }
@@ -45,7 +45,7 @@ pub(crate) fn read_key(
         Ok(()) => Some(Secret::new(written.value)),
         Err(error) => {
             report.error(written.span, error.to_string());
-            if let Some(help) = shadowsocks::key_help(method) {
+            if let Some(help) = shadowsocks::key_help(method, error) {
                 report.help(help);
             }
             None
@@ -65,7 +65,7 @@ pub(crate) fn read_password(written: Spanned<&str>, report: &mut Report<'_>) -> 
 /// Reads `security` of VMess; absent and empty mean `auto`.
 pub(crate) fn read_security(object: &Object<'_>, report: &mut Report<'_>) -> Option<VmessSecurity> {
     let Some(written) = object.text("security", report) else {
-        return (!object.has("security")).then_some(VmessSecurity::Auto);
+        return (!object.has("security")).then_some(VmessSecurity::default());
     };
     match written.value.to_ascii_lowercase().as_str() {
         "" => Some(VmessSecurity::Auto),

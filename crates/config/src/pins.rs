@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn every_form_comes_back() {
-        let hash: [u8; 32] = std::array::from_fn(|index| index as u8 * 8);
+        let hash: [u8; 32] = *b"a hash has two and thirty bytes.";
         assert_eq!(hex(&to_hex(&hash)), Some(hash));
         assert_eq!(base64(&to_base64(&hash)), Some(hash));
         assert_eq!(base64(to_base64(&hash).trim_end_matches('=')), Some(hash));

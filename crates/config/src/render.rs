@@ -67,8 +67,8 @@ impl DiagnosticRecord {
 
 /// Writes diagnostics for people: `FILE:LINE:COLUMN: error: TEXT`, the line with a caret, help.
 ///
-/// Control characters are replaced, long lines are cut around the place, and the value of a
-/// `pass` or `password` and the login of a URL are masked, so that the output can be pasted into a bug report.
+/// Control characters are replaced, long lines are cut around the place, and passwords, ids of users,
+/// private keys and the login of a URL are masked, so that the output can be pasted into a bug report.
 ///
 /// ```
 /// use waypost_config::{Options, Source, Style, parse, render};
@@ -140,7 +140,7 @@ impl Snippet {
         let line = source.line_span(diagnostic.span.start);
         let start = diagnostic.span.start.clamp(line.start, line.end);
         let end = diagnostic.span.end.clamp(start, line.end);
-        let text = mask_passwords(source.slice(line.start, line.end));
+        let text = mask_secrets(source.slice(line.start, line.end));
         let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
         let (before, behind) = (part(0, start - line.start), part(start - line.start, text.len()));
         // What the part behind does not need is left for the part before.
@@ -158,23 +158,31 @@ impl Snippet {
     }
 }
 
-/// Replaces the characters of password values by `*`; the length in bytes stays the same.
-fn mask_passwords(line: &str) -> String {
+/// The keys whose values are secrets, or may be.
+const SECRET_KEYS: [&str; 8] = ["pass", "password", "id", "uuid", "psk", "ipsk", "secret", "client_key"];
+/// What a private key in PEM begins with (RFC 7468 §10).
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
+/// Replaces the characters of secrets by `*`; the length in bytes stays the same.
+fn mask_secrets(line: &str) -> String {
     let mut masked = String::with_capacity(line.len());
     let mut rest = line;
-    let mut hide_next = false;
+    let (mut behind_key, mut in_list) = (false, false);
     while let Some(open) = rest.find('"') {
         let (before, quoted) = rest.split_at(open + 1);
         let length = closing_quote(quoted);
         let (inner, behind) = quoted.split_at(length);
         masked.push_str(before);
-        let hidden = hide_next && before.trim_matches(['"', ' ', '\t']) == ":";
+        let between = before.replace(['"', ' ', '\t'], "");
+        in_list = behind_key && between == ":[" || in_list && between == ",";
+        let hidden = in_list || behind_key && between == ":" || inner.contains(PRIVATE_KEY);
+        in_list |= inner.contains(PRIVATE_KEY);
         if hidden {
             masked.push_str(&"*".repeat(inner.len()));
         } else {
             masked.push_str(&mask_login(inner));
         }
-        hide_next = inner.eq_ignore_ascii_case("pass") || inner.eq_ignore_ascii_case("password");
+        behind_key = SECRET_KEYS.iter().any(|key| inner.eq_ignore_ascii_case(key));
         let closed = usize::from(behind.starts_with('"'));
         masked.push_str(behind.get(..closed).unwrap_or_default());
         rest = behind.get(closed..).unwrap_or_default();
@@ -305,13 +313,19 @@ mod tests {
     #[test]
     fn passwords_are_masked() {
         assert_eq!(
-            mask_passwords(r#"{"user": "pass", "Pass" : "se\"cret", "x": "y"}"#),
+            mask_secrets(r#"{"user": "pass", "Pass" : "se\"cret", "x": "y"}"#),
             r#"{"user": "pass", "Pass" : "********", "x": "y"}"#
         );
-        assert_eq!(mask_passwords(r#""pass": "ü"#), r#""pass": "**"#);
-        assert_eq!(mask_passwords(r#""pass", "shown""#), r#""pass", "shown""#);
-        assert_eq!(mask_passwords(r#""url": "http://me:x@h/@""#), r#""url": "http://****@h/@""#);
-        assert_eq!(mask_passwords(r#""url": "http://me:x@y"#), r#""url": "http://****@y"#);
+        assert_eq!(mask_secrets(r#""pass": "ü"#), r#""pass": "**"#);
+        assert_eq!(mask_secrets(r#""id": 7, "x": "id", "y""#), r#""id": 7, "x": "id", "y""#);
+        assert_eq!(mask_secrets(r#""ipsk": ["a", "b"], "c""#), r#""ipsk": ["*", "*"], "c""#);
+        assert_eq!(
+            mask_secrets(r#""key": ["-----BEGIN PRIVATE KEY-----", "MIGH"], "key": ["a"]"#),
+            r#""key": ["***************************", "****"], "key": ["a"]"#
+        );
+        assert_eq!(mask_secrets(r#""pass", "shown""#), r#""pass", "shown""#);
+        assert_eq!(mask_secrets(r#""url": "http://me:x@h/@""#), r#""url": "http://****@h/@""#);
+        assert_eq!(mask_secrets(r#""url": "http://me:x@y"#), r#""url": "http://****@y"#);
     }
 
     #[test]

@@ -104,9 +104,14 @@ pub(crate) fn check_password(
     Ok(())
 }
 
-/// How to get a key of a method.
-pub(crate) fn key_help(method: ShadowsocksMethod) -> Option<String> {
-    method.key_bytes().map(|bytes| format!("`openssl rand -base64 {bytes}` makes one"))
+/// What to do about a password that cannot be one of a method.
+pub(crate) fn key_help(method: ShadowsocksMethod, error: KeyError) -> Option<String> {
+    match error {
+        KeyError::Chain => Some("write the key of this server alone".to_owned()),
+        KeyError::Empty | KeyError::NoBase64 { .. } | KeyError::Length { .. } => {
+            method.key_bytes().map(|bytes| format!("`openssl rand -base64 {bytes}` makes one"))
+        }
+    }
 }
 
 #[cfg(test)]

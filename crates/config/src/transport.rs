@@ -36,8 +36,13 @@ pub(crate) struct Headers<'a> {
     pub(crate) others: Vec<(Box<str>, Box<str>)>,
 }
 
-/// Reads headers: an object with a string, or several, for each name.
-pub(crate) fn read_headers<'a>(object: &Object<'a>, name: &str, report: &mut Report<'_>) -> Headers<'a> {
+/// Reads headers: an object with a string for each name, or several if there may be.
+pub(crate) fn read_headers<'a>(
+    object: &Object<'a>,
+    name: &str,
+    several: bool,
+    report: &mut Report<'_>,
+) -> Headers<'a> {
     let mut headers = Headers::default();
     let Some(field) = object.get(name) else { return headers };
     for member in read_map(field, report) {
@@ -52,7 +57,8 @@ pub(crate) fn read_headers<'a>(object: &Object<'a>, name: &str, report: &mut Rep
                 .help("remove it");
             continue;
         }
-        let values = member.value.items().unwrap_or_else(|| std::slice::from_ref(&member.value));
+        let values =
+            member.value.items().filter(|_| several).unwrap_or_else(|| std::slice::from_ref(&member.value));
         for value in values {
             let Some(text) = read_header_value(value, key, report) else { continue };
             if key.eq_ignore_ascii_case("host") {
@@ -117,6 +123,33 @@ pub(crate) fn read_path(written: Option<Spanned<&str>>, report: &mut Report<'_>)
     }
     let slash = if written.value.starts_with('/') { "" } else { "/" };
     Some(format!("{slash}{}", written.value).into())
+}
+
+/// Reads a name that goes into a request as it is; `what` says whose it is.
+pub(crate) fn read_request_text(
+    written: Option<Spanned<&str>>,
+    what: &str,
+    report: &mut Report<'_>,
+) -> Option<Box<str>> {
+    let written = written.filter(|written| !written.value.is_empty())?;
+    if written.value.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+        let message = format!("{what} cannot have this: {}", quote(written.value));
+        report.error(written.span, message).help("expected ASCII letters, digits and punctuation");
+        return None;
+    }
+    Some(written.value.into())
+}
+
+/// Reads the name of the header that carries early data.
+pub(crate) fn read_early_header(written: Spanned<&str>, report: &mut Report<'_>) -> Option<Box<str>> {
+    let is_own = OWN_HEADERS.iter().any(|own| written.value.eq_ignore_ascii_case(own));
+    if is_own || !written.value.bytes().all(is_token) {
+        report
+            .error(written.span, format!("not a header for early data: {}", quote(written.value)))
+            .help("expected a name such as `Sec-WebSocket-Protocol`");
+        return None;
+    }
+    Some(written.value.into())
 }
 
 /// The path without `ed`, and the value of `ed`, in the query of a path (V2Ray and Xray).

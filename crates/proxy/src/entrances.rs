@@ -14,7 +14,7 @@ use waypost_net::Tag;
 
 use crate::{
     BindError, BoundAddress, BoundListener, Inherited, ListenAddress, Listener, StartError, Workers,
-    inbound::Inbound,
+    inbound::{Entry, Inbound},
     snapshot::Snapshot,
     tunnel::Replays,
     udp::{Door, DoorSettings, Hub, UdpPort},
@@ -117,11 +117,15 @@ impl Entrances {
     ) -> Result<Plan, StartError> {
         let mut plan = Plan::default();
         for (index, inbound) in config.inbounds.iter().enumerate() {
-            let udp = self.plan_datagrams(inbound, &mut plan)?;
             let (sniffing, transport) = (snapshot.sniffing(index), snapshot.transport(index));
             let made = Inbound::try_new(inbound, sniffing, transport, &self.replays)?;
-            let mut made = Inbound { udp, ..made };
             let known = before.and_then(|before| same_inbound(before, inbound));
+            let mut made = match known.filter(|known| known.protocol == inbound.protocol) {
+                // What has come in before is known on.
+                Some(_) => Inbound { entry: self.entry_of(&made), ..made },
+                None => made,
+            };
+            made.udp = self.plan_datagrams(inbound, &made.entry, &mut plan)?;
             if let (Some(known), true) = (known, inbound.tag.is_some())
                 && known.limits == inbound.limits
                 && let Some(entrance) = self.stream_of(&made.tag)
@@ -132,6 +136,15 @@ impl Entrances {
             self.plan_streams(inbound, &Arc::new(made), (workers, &mut *inherited), &mut plan)?;
         }
         Ok(plan)
+    }
+
+    /// The entry of an inbound that says the same as the one in force.
+    fn entry_of(&self, made: &Inbound) -> Entry {
+        let known = self.stream_of(&made.tag).map(|entrance| entrance.serves.load_full());
+        match known.as_deref().map(|known| &known.entry) {
+            Some(Entry::Tunnel(tunnel)) => Entry::Tunnel(tunnel.clone()),
+            Some(Entry::Handshake(_) | Entry::Door(_)) | None => made.entry.clone(),
+        }
     }
 
     fn stream_of(&self, tag: &Option<Tag>) -> Option<&Entrance<Arc<ArcSwap<Inbound>>>> {
@@ -170,9 +183,10 @@ impl Entrances {
     fn plan_datagrams(
         &self,
         inbound: &model::Inbound,
+        entry: &Entry,
         plan: &mut Plan,
     ) -> Result<Option<UdpPort>, StartError> {
-        let door = match &inbound.protocol {
+        let (networks, settings) = match &inbound.protocol {
             InboundProtocol::Client(_) => {
                 let Some(udp) = inbound.udp else { return Ok(None) };
                 let (Some(port), Some(ip)) = (udp.port, inbound.listen.ip()) else {
@@ -181,18 +195,25 @@ impl Entrances {
                 let hub = self.plan_hub(ip, port, plan)?;
                 return Ok(Some(UdpPort { told: udp.address, hub: Some(hub) }));
             }
-            InboundProtocol::Door(door) => door,
+            InboundProtocol::Door(door) => {
+                let Some(ip) = inbound.listen.ip() else { return Ok(None) };
+                (door.networks, DoorSettings::to_target(inbound, door, ip))
+            }
+            InboundProtocol::Shadowsocks(shadowsocks) => {
+                let Entry::Tunnel(tunnel) = entry else { return Ok(None) };
+                let Some(server) = tunnel.sealed() else { return Ok(None) };
+                (shadowsocks.networks, DoorSettings::sealed(inbound, server.clone()))
+            }
             // Theirs come in streams.
-            InboundProtocol::Shadowsocks(_)
-            | InboundProtocol::Vmess(_)
+            InboundProtocol::Vmess(_)
             | InboundProtocol::Vless(_)
             | InboundProtocol::Trojan(_) => return Ok(None),
         };
-        let (true, Listen::Ports { ip, ports }) = (door.networks.udp, &inbound.listen) else {
+        let (true, Listen::Ports { ip, ports }) = (networks.udp, &inbound.listen) else {
             return Ok(None);
         };
         for port in ports.first..=ports.last {
-            let settings = DoorSettings::new(inbound, door, *ip);
+            let settings = settings.clone();
             let place = place_of(*ip, port, inbound);
             let kept = kept(&self.doors, &place, plan.doors.iter().map(|planned| &planned.source));
             let (address, source) = match kept.and_then(|index| Some((index, self.doors.get(index)?))) {
@@ -203,7 +224,7 @@ impl Entrances {
                     (BoundAddress::Ip(here), Source::New(bound))
                 }
             };
-            if !door.networks.tcp {
+            if !networks.tcp {
                 let tag = settings.inbound.clone();
                 plan.addresses.push(ListenAddress { inbound: tag, address: address.clone() });
             }
@@ -320,9 +341,15 @@ fn place_of(ip: IpAddr, port: u16, inbound: &model::Inbound) -> Place {
 }
 
 fn stream_places(inbound: &model::Inbound) -> Result<Vec<Place>, BindError> {
-    if let InboundProtocol::Door(door) = &inbound.protocol
-        && !door.networks.tcp
-    {
+    let has_streams = match &inbound.protocol {
+        InboundProtocol::Door(door) => door.networks.tcp,
+        InboundProtocol::Shadowsocks(shadowsocks) => shadowsocks.networks.tcp,
+        InboundProtocol::Client(_)
+        | InboundProtocol::Vmess(_)
+        | InboundProtocol::Vless(_)
+        | InboundProtocol::Trojan(_) => true,
+    };
+    if !has_streams {
         return Ok(Vec::new());
     }
     match &inbound.listen {

@@ -168,9 +168,9 @@ pub(crate) async fn accept_again(
 }
 
 impl ClientStream {
-    /// A client that goes where the inbound says, without a word.
-    pub(crate) fn silent(stream: Stream) -> Self {
-        Self { stream, rest: Vec::new(), voice: Voice::Silent }
+    /// A client that is told nothing, and has sent `rest` for its target already.
+    pub(crate) fn silent(stream: Stream, rest: Vec<u8>) -> Self {
+        Self { stream, rest, voice: Voice::Silent }
     }
 
     /// A part of this proxy that wants a connection, and where it is told what became of it.

@@ -32,7 +32,7 @@ pub(crate) struct Inbound {
 }
 
 /// How it becomes known where a client wants to go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Entry {
     /// It says so.
     Handshake(HandshakeSettings),

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, UnixListener},
     time::sleep,
 };
-use waypost_config::model::{Inbound, InboundProtocol, Listen, SocketOptions};
+use waypost_config::model::{Inbound, Listen, SocketOptions};
 use waypost_net::{PortRange, canonical_ip};
 
 use crate::{Stream, inbound::Ends, socket::apply};
@@ -95,11 +95,6 @@ pub enum BindError {
 ///
 /// If one of the places cannot be listened on; none is then.
 pub fn bind(inbound: &Inbound, copies: usize) -> Result<Vec<Vec<BoundListener>>, BindError> {
-    if let InboundProtocol::Door(door) = &inbound.protocol
-        && !door.networks.tcp
-    {
-        return Ok(Vec::new());
-    }
     let (ip, ports) = match &inbound.listen {
         Listen::Ports { ip, ports } => (*ip, *ports),
         Listen::Unix { path, mode } => {

@@ -169,7 +169,7 @@ async fn pass(
     match door_target(door, &stream, ends) {
         Ok(target) => {
             let flow = first_flow(inbound, target, ends);
-            begin(inbound, ClientStream::silent(stream), flow, shared).await
+            begin(inbound, ClientStream::silent(stream, Vec::new()), flow, shared).await
         }
         Err(error) => {
             debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, error = %Chain(&error), "no target");

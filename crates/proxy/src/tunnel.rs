@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What an inbound speaks, and with whom.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tunnel {
     protocol: Protocol,
     /// The names of the users, in the order that the protocol counts them in.
@@ -33,7 +33,7 @@ pub(crate) struct Tunnel {
     limit: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Protocol {
     Shadowsocks(Arc<shadowsocks::Server>),
     Vmess { users: Arc<[VmessUser]>, replays: Replays },
@@ -56,7 +56,8 @@ pub(crate) struct Entered {
 /// What a client sends.
 #[derive(Debug)]
 pub(crate) enum Carries {
-    Stream(Stream),
+    /// With what it has sent for the target already.
+    Stream(Stream, Vec<u8>),
     Datagrams(Box<dyn Datagrams>),
 }
 
@@ -86,7 +87,7 @@ impl Tunnel {
     ///
     /// If a key cannot be used.
     pub(crate) fn shadowsocks(settings: &ShadowsocksInbound, limit: Duration) -> Result<Self, KeyError> {
-        let server = Arc::new(shadowsocks::server(settings)?);
+        let server = Arc::new(shadowsocks::Server::try_new(settings)?);
         Ok(Self { protocol: Protocol::Shadowsocks(server), names: Box::default(), limit })
     }
 
@@ -123,15 +124,15 @@ impl Tunnel {
         let until = Instant::now() + self.limit;
         Some(match &self.protocol {
             Protocol::Shadowsocks(server) => {
-                match timeout_at(until, server.accept(stream)).await {
-                    Ok(Ok(shadowsocks::Accepted { user, target, stream })) => {
-                        Outcome::Entered(Entered { user, target, carries: Carries::Stream(stream) })
+                let mut machine = server.handshake();
+                match timeout_at(until, drive(&mut stream, &mut machine)).await {
+                    Ok(Ok((accepted, rest))) => {
+                        let entered = server.entered(accepted, stream, rest);
+                        let shadowsocks::Entered { user, target, stream, first } = entered;
+                        Outcome::Entered(Entered { user, target, carries: Carries::Stream(stream, first) })
                     }
-                    Ok(Err(shadowsocks::Rejected { stream, reason })) => {
-                        self.refused(stream?, Refusal::new(reason), until)
-                    }
-                    // The stream is gone with what read it.
-                    Err(_elapsed) => return None,
+                    Ok(Err(error)) => self.refused(stream, Refusal::of(error)?, until),
+                    Err(_elapsed) => self.refused(stream, Refusal::timeout(), until),
                 }
             }
             Protocol::Vmess { users, replays } => {
@@ -228,7 +229,7 @@ where
     O::Error: std::error::Error + Send + Sync + 'static,
 {
     let (base, abort) = Base::new(stream);
-    Carries::Stream(Layered::new(Coded::server(base, sealer, opener, rest), abort).into())
+    Carries::Stream(Layered::new(Coded::server(base, sealer, opener, rest), abort).into(), Vec::new())
 }
 
 fn in_datagrams<K, O>(stream: Stream, sealer: K, opener: O, rest: Vec<u8>) -> Carries

@@ -74,7 +74,7 @@ pub use socks4_server::Socks4Server;
 pub use socks5_client::{Socks5AssociateClient, Socks5Client};
 pub use socks5_server::Socks5Server;
 pub use socks5_udp::{MAX_UDP_HEADER_BYTES, UdpDatagram, UdpDatagramError};
-pub use target_field::TargetError;
+pub use target_field::{TargetError, put_socks_target, read_socks_target};
 pub use trojan::{
     MAX_TROJAN_DATAGRAM_BYTES, TrojanAccepted, TrojanDatagramError, TrojanDatagramOpener,
     TrojanDatagramSealer, TrojanFallback, TrojanOpenError, TrojanOpener, TrojanOpening, TrojanSealer,

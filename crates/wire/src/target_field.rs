@@ -1,10 +1,10 @@
-//! The target in a request of VMess, VLESS and Trojan, and in a datagram of Trojan.
+//! The target in a request of VMess, VLESS, Trojan and Shadowsocks, and in a datagram of the latter two.
 
 use std::net::IpAddr;
 
 use waypost_net::{AddressError, Host, Target};
 
-use crate::address::{Cursor, TYPE_NAME, TYPE_V4, TYPE_V6, host_v4, host_v6};
+use crate::address::{Cursor, TYPE_NAME, TYPE_V4, TYPE_V6, host_v4, host_v6, put_target};
 
 /// Why a target in a request cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,23 @@ struct Types {
 
 const SOCKS: Types = Types { v4: TYPE_V4, name: TYPE_NAME, v6: TYPE_V6 };
 const VMESS: Types = Types { v4: 1, name: 2, v6: 3 };
+
+/// Reads a target as RFC 1928 §5 has it (type, address, port) from the front of `bytes`, with the number of
+/// bytes that it takes; `None` means that more is needed.
+///
+/// # Errors
+///
+/// If it is not an address or a valid name.
+pub fn read_socks_target(bytes: &[u8]) -> Result<Option<(Target, usize)>, TargetError> {
+    let mut cursor = Cursor::new(bytes);
+    let target = read_port_last(&mut cursor).transpose()?;
+    Ok(target.map(|target| (target, cursor.position())))
+}
+
+/// Appends a target as RFC 1928 §5 has it: type, address, port.
+pub fn put_socks_target(message: &mut Vec<u8>, target: &Target) {
+    put_target(message, target);
+}
 
 /// Reads port, type and address (VMess and VLESS); `None` means that more is needed.
 pub(crate) fn read_port_first(cursor: &mut Cursor<'_>) -> Option<Result<Target, TargetError>> {

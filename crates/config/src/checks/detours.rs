@@ -1,6 +1,6 @@
 //! Outbounds that go through others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use waypost_net::Tag;
 
@@ -13,6 +13,8 @@ use crate::{
 
 /// A circle of more outbounds than this is not written out whole.
 const MAX_SHOWN: usize = 8;
+/// Further circles are not looked for: each costs a walk through all outbounds.
+const MAX_TOLD: usize = 32;
 
 /// Checks at the end of the file that the outbounds that others go through exist and can carry a
 /// connection, and that no outbound goes through itself.
@@ -22,6 +24,9 @@ pub(crate) fn check_detours(outbounds: &[Outbound], names: &mut Names, report: &
         .rev()
         .filter_map(|outbound| Some((&outbound.tag.as_ref()?.value, outbound)))
         .collect();
+    let in_circles = in_circles(&by_tag);
+    let mut told = BTreeSet::new();
+    let mut n_told = 0;
     for outbound in outbounds {
         let Some(detour) = &outbound.detour else { continue };
         let written = Spanned::new(detour.value.as_str(), detour.span);
@@ -51,7 +56,16 @@ pub(crate) fn check_detours(outbounds: &[Outbound], names: &mut Names, report: &
                 .help("name an outbound that dials, or a group");
             continue;
         }
-        check_circle(outbound, detour, &by_tag, report);
+        if let Some(tag) = outbound.tag.as_ref().map(|tag| &tag.value)
+            && n_told < MAX_TOLD
+            && in_circles.contains(tag)
+            && !told.contains(tag)
+            && let Some(way) = find_circle(tag, detour, &by_tag)
+        {
+            report_circle(tag, &way, detour, report);
+            told.extend(way);
+            n_told += 1;
+        }
         warn_of_socket(outbound, detour, report);
     }
 }
@@ -97,19 +111,38 @@ fn next(outbound: &Outbound) -> Vec<&Tag> {
     }
 }
 
-/// Reports that the way from an outbound through its detour can lead back to it. A circle is told
-/// once, at that of its outbounds which stands first in the file.
-fn check_circle(
-    start: &Outbound,
-    detour: &Spanned<Tag>,
-    by_tag: &BTreeMap<&Tag, &Outbound>,
-    report: &mut Report<'_>,
-) {
-    let Some(tag) = start.tag.as_ref().map(|tag| &tag.value) else { return };
-    // The shortest way, so that what is told is what there is to cut.
+/// The outbounds that are in a circle, or lead from one to another: what is left when those that
+/// nothing leads to are taken away again and again.
+fn in_circles<'a>(by_tag: &BTreeMap<&'a Tag, &'a Outbound>) -> BTreeSet<&'a Tag> {
+    let mut ways: BTreeMap<&Tag, usize> = by_tag.keys().map(|tag| (*tag, 0)).collect();
+    let leads_to = |tag: &Tag| by_tag.get(tag).map(|outbound| next(outbound)).unwrap_or_default();
+    for tag in by_tag.keys().flat_map(|tag| leads_to(tag)) {
+        ways.entry(tag).and_modify(|ways| *ways += 1);
+    }
+    let mut free: Vec<&Tag> = ways.iter().filter(|(_, ways)| **ways == 0).map(|(tag, _)| *tag).collect();
+    while let Some(tag) = free.pop() {
+        ways.remove(tag);
+        for next in leads_to(tag) {
+            let Some(ways) = ways.get_mut(next) else { continue };
+            *ways = ways.saturating_sub(1);
+            if *ways == 0 {
+                free.push(next);
+            }
+        }
+    }
+    ways.into_keys().collect()
+}
+
+/// The shortest way from the detour of an outbound back to it, if there is one: that is what there
+/// is to cut.
+fn find_circle<'a>(
+    tag: &'a Tag,
+    detour: &'a Spanned<Tag>,
+    by_tag: &BTreeMap<&'a Tag, &'a Outbound>,
+) -> Option<Vec<&'a Tag>> {
     let mut before: BTreeMap<&Tag, &Tag> = BTreeMap::new();
     let mut seen: BTreeSet<&Tag> = BTreeSet::from([&detour.value]);
-    let mut waiting = std::collections::VecDeque::from([&detour.value]);
+    let mut waiting = VecDeque::from([&detour.value]);
     let mut found = *tag == detour.value;
     while let Some(at) = waiting.pop_front().filter(|_| !found) {
         let Some(outbound) = by_tag.get(at) else { continue };
@@ -121,22 +154,17 @@ fn check_circle(
             found |= next == tag;
         }
     }
-    if !found {
-        return;
-    }
-    let mut way = vec![tag];
-    let mut at = tag;
+    let mut at = found.then_some(tag)?;
+    let mut way = vec![at];
     while let Some(previous) = before.get(at).filter(|_| at != &detour.value) {
         way.push(previous);
         at = previous;
     }
     way.reverse();
-    let is_first = |other: &&Tag| {
-        by_tag.get(*other).is_none_or(|other| other.detour.is_none() || start.span.start <= other.span.start)
-    };
-    if !way.iter().all(is_first) {
-        return;
-    }
+    Some(way)
+}
+
+fn report_circle(tag: &Tag, way: &[&Tag], detour: &Spanned<Tag>, report: &mut Report<'_>) {
     let mut shown = vec![quote(tag)];
     shown.extend(way.iter().take(MAX_SHOWN).map(|tag| quote(tag)));
     if way.len() > MAX_SHOWN {
@@ -159,7 +187,7 @@ fn warn_of_socket(outbound: &Outbound, detour: &Spanned<Tag>, report: &mut Repor
             .warning(
                 detour.span,
                 format!(
-                    "{} of this outbound have no effect, because {} dials",
+                    "this outbound sets {} in vain, because {} dials",
                     names.join(" and "),
                     quote(&detour.value)
                 ),

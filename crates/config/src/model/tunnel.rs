@@ -11,7 +11,7 @@ pub struct UserId([u8; 16]);
 impl UserId {
     /// Wraps the bytes of a UUID (RFC 9562 §4).
     #[must_use]
-    pub fn new(bytes: [u8; 16]) -> Self {
+    pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

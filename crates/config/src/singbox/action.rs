@@ -49,7 +49,8 @@ const OPTIONS: [(&str, &[Kind]); 13] = [
 const SNIFFERS: [&str; 11] =
     ["http", "tls", "bittorrent", "dns", "ssh", "rdp", "quic", "stun", "dtls", "ntp", "utp"];
 /// What can be recognised here.
-const KNOWN_SNIFFERS: [&str; 9] = ["http", "tls", "bittorrent", "dns", "ssh", "quic", "stun", "dtls", "ntp"];
+const KNOWN_SNIFFERS: [&str; 10] =
+    ["http", "tls", "bittorrent", "dns", "ssh", "rdp", "quic", "stun", "dtls", "ntp"];
 
 /// Reads the action of a rule; `None` if it has an error.
 pub(super) fn read(rule: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> Option<RuleAction> {

@@ -96,8 +96,6 @@ const GEO_SITE: &str = "Old form: lists of `geosite.dat` that the name is in; us
 /// Protocols that sing-box recognises.
 const PROTOCOLS: [&str; 10] =
     ["http", "tls", "quic", "stun", "dns", "bittorrent", "dtls", "ssh", "rdp", "ntp"];
-/// Those that are recognised here.
-const KNOWN_PROTOCOLS: [&str; 9] = ["http", "tls", "bittorrent", "dns", "ssh", "quic", "stun", "dtls", "ntp"];
 
 /// Reads the conditions of a rule.
 pub(super) fn read(rule: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> Conditions {
@@ -324,12 +322,8 @@ fn read_protocols(rule: &Object<'_>, names: &Names, report: &mut Report<'_>) -> 
             report.error(text.span, format!("unknown protocol: {}", quote(text.value)));
             report.help(match nearest(text.value, PROTOCOLS) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("there are {}", all_of(KNOWN_PROTOCOLS)),
+                None => format!("there are {}", all_of(PROTOCOLS)),
             });
-        } else if !KNOWN_PROTOCOLS.contains(&text.value) {
-            report
-                .warning(text.span, format!("{} never matches in this version", quote(text.value)))
-                .help(format!("what is recognised are {}", all_of(KNOWN_PROTOCOLS)));
         } else if !names.sniffs && text.value != "http" {
             report
                 .warning(

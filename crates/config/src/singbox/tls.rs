@@ -21,7 +21,11 @@ const LINES: Form = Form::OneOrMany(&Form::Text);
 const COMMON: [Key; 10] = [
     Key::new("enabled", Form::Flag, "Whether TLS is spoken; not without it."),
     Key::new("alpn", LINES, "The protocols that are offered; what the transport needs without it."),
-    Key::new("min_version", Form::Word(&["1.2", "1.3"]), "The oldest version of TLS; `1.2` without it."),
+    Key::new(
+        "min_version",
+        Form::Word(&["1.0", "1.1", "1.2", "1.3"]),
+        "The oldest version of TLS; `1.2` without it, and older ones are not spoken.",
+    ),
     Key::new("max_version", Form::Word(&["1.2", "1.3"]), "The newest version of TLS; `1.3` without it."),
     Key::new("cipher_suites", LINES, "The ciphers.").no_effect(OWN),
     Key::new("curve_preferences", LINES, "The curves.").no_effect(OWN),

@@ -7,7 +7,9 @@ use crate::{
     nearest,
     object::Object,
     report::{Report, all_of, quote},
-    transport::{read_headers, read_host_header, read_path, split_early_data},
+    transport::{
+        read_early_header, read_headers, read_host_header, read_path, read_request_text, split_early_data,
+    },
 };
 
 const HEADERS: Key = Key::new(
@@ -164,7 +166,7 @@ fn read_web_socket(object: &Object<'_>, report: &mut Report<'_>) -> Layer {
             .warning(path.span, "`ed` in the path is sent as it is: only V2Ray and Xray read it")
             .help("write `\"max_early_data\": 2048, \"early_data_header_name\": \"Sec-WebSocket-Protocol\"` instead");
     }
-    let headers = read_headers(&settings, "headers", report);
+    let headers = read_headers(&settings, "headers", true, report);
     let most = settings.count("max_early_data", 0..=u32::MAX, report).filter(|most| *most > 0);
     let header = settings.text("early_data_header_name", report).filter(|name| !name.value.is_empty());
     if let Some(header) = header.filter(|_| most.is_none()) {
@@ -172,18 +174,18 @@ fn read_web_socket(object: &Object<'_>, report: &mut Report<'_>) -> Layer {
             .warning(header.span, "this header is for early data, of which there is none")
             .help("add `\"max_early_data\": 2048`, or remove it");
     }
+    let header = header.and_then(|header| read_early_header(header, report));
     Layer::WebSocket(WebSocket {
         path: read_path(path, report).unwrap_or_default(),
         host: read_host_header(None, &headers, report),
         headers: headers.others,
-        early_data: most
-            .map(|max_bytes| EarlyData { max_bytes, header: header.map(|header| header.value.into()) }),
+        early_data: most.map(|max_bytes| EarlyData { max_bytes, header }),
     })
 }
 
 fn read_http_upgrade(object: &Object<'_>, report: &mut Report<'_>) -> Layer {
     let Some(settings) = object.object("transport", &HTTP_UPGRADE, report) else { return Layer::Raw };
-    let headers = read_headers(&settings, "headers", report);
+    let headers = read_headers(&settings, "headers", true, report);
     let path = settings.text("path", report);
     Layer::HttpUpgrade(HttpUpgrade {
         path: read_path(path, report).unwrap_or_default(),
@@ -194,9 +196,10 @@ fn read_http_upgrade(object: &Object<'_>, report: &mut Report<'_>) -> Layer {
 
 fn read_grpc(object: &Object<'_>, report: &mut Report<'_>) -> Layer {
     let Some(settings) = object.object("transport", &GRPC, report) else { return Layer::Raw };
+    let service_name = settings.text("service_name", report);
     let positive = |duration: &std::time::Duration| !duration.is_zero();
     Layer::Grpc(Grpc {
-        service_name: settings.text("service_name", report).map_or("", |name| name.value).into(),
+        service_name: read_request_text(service_name, "the name of a service", report).unwrap_or_default(),
         authority: None,
         user_agent: None,
         idle_timeout: settings.duration("idle_timeout", report).filter(positive),

@@ -18,7 +18,7 @@ use crate::{
 /// What an HTTP inbound calls an absolute-form request.
 const LABELS: [&str; 2] = ["http1", "http/1.1"];
 /// What else sniffing recognises.
-const SNIFFED_LABELS: [&str; 2] = ["tls", "bittorrent"];
+const SNIFFED_LABELS: [&str; 3] = ["tls", "quic", "bittorrent"];
 
 /// The systems that Go programs name, without the exotic ones.
 const SYSTEMS: [&str; 10] =
@@ -173,7 +173,7 @@ fn read_protocols(
         if !is_label(&LABELS) && !is_label(&SNIFFED_LABELS) {
             report
                 .warning(text.span, format!("{} never matches in this version", quote(text.value)))
-                .help("the labels are `http1`, `tls` and `bittorrent`");
+                .help("the labels are `http1`, `tls`, `quic` and `bittorrent`");
         } else if !is_label(&LABELS) && names.is_some_and(|names| !names.sniffs) {
             report
                 .warning(text.span, format!("{} never matches, because no inbound sniffs", quote(text.value)))

@@ -9,7 +9,9 @@ use crate::{
     model::{EarlyData, Grpc, HttpUpgrade, WebSocket},
     object::Object,
     report::{Report, quote},
-    transport::{read_headers, read_host_header, read_path, split_early_data},
+    transport::{
+        read_early_header, read_headers, read_host_header, read_path, read_request_text, split_early_data,
+    },
 };
 
 const LATER: &str = "it is not available in this version";
@@ -148,7 +150,7 @@ pub(super) fn read_web_socket(stream: &Object<'_>, report: &mut Report<'_>) -> W
         return WebSocket { path: "/".into(), ..WebSocket::default() };
     };
     let (path, from_path) = read_path_with_early_data(&settings, report);
-    let headers = read_headers(&settings, "headers", report);
+    let headers = read_headers(&settings, "headers", false, report);
     let most = settings.count("maxEarlyData", 0..=i32::MAX.unsigned_abs(), report).filter(|most| *most > 0);
     let header = settings.text("earlyDataHeaderName", report).filter(|name| !name.value.is_empty());
     if let Some(header) = header.filter(|_| most.is_none()) {
@@ -162,7 +164,8 @@ pub(super) fn read_web_socket(stream: &Object<'_>, report: &mut Report<'_>) -> W
             None
         }
         (Some(max_bytes), None) => {
-            Some(EarlyData { max_bytes, header: header.map(|header| header.value.into()) })
+            let header = header.map(|header| read_early_header(header, report));
+            Some(EarlyData { max_bytes, header: header.flatten() })
         }
         (None, Some(written)) => {
             Some(EarlyData { max_bytes: written.value, header: Some(XRAY_HEADER.into()) })
@@ -184,7 +187,7 @@ pub(super) fn read_http_upgrade(stream: &Object<'_>, report: &mut Report<'_>) ->
     };
     // What Xray does then, to send the first bytes before the answer, is seen by nobody.
     let (path, _early) = read_path_with_early_data(&settings, report);
-    let headers = read_headers(&settings, "headers", report);
+    let headers = read_headers(&settings, "headers", false, report);
     let host = read_host_header(settings.text("host", report), &headers, report);
     HttpUpgrade { path, host, headers: headers.others }
 }
@@ -214,17 +217,22 @@ fn read_path_with_early_data(
 
 pub(super) fn read_grpc(stream: &Object<'_>, report: &mut Report<'_>) -> Grpc {
     let Some(settings) = stream.object("grpcSettings", &GRPC, report) else { return Grpc::default() };
-    let mut text = |name| settings.text(name, report).filter(|text: &Spanned<&str>| !text.value.is_empty());
-    let (service, authority, agent) = (text("serviceName"), text("authority"), text("user_agent"));
+    let mut text = |name, what| {
+        let written = settings.text(name, report);
+        read_request_text(written, what, report)
+    };
+    let service_name = text("serviceName", "the name of a service");
+    let authority = text("authority", "the name of a server");
+    let user_agent = text("user_agent", "the name of a program");
     let mut seconds = |name| {
         let seconds = settings.count(name, 0..=MAX_SECONDS, report).filter(|&seconds| seconds > 0);
         seconds.map(|seconds| Duration::from_secs(seconds.into()))
     };
     let (idle_timeout, ping_timeout) = (seconds("idle_timeout"), seconds("health_check_timeout"));
     Grpc {
-        service_name: service.map_or("", |service| service.value).into(),
-        authority: authority.map(|authority| authority.value.into()),
-        user_agent: agent.map(|agent| agent.value.into()),
+        service_name: service_name.unwrap_or_default(),
+        authority,
+        user_agent,
         idle_timeout,
         ping_timeout,
         permit_without_stream: settings.flag("permit_without_stream", report).is_some_and(|flag| flag.value),

@@ -48,7 +48,7 @@ pub(super) fn read(
         report
             .error(
                 tag.span,
-                "V2Ray leaves the transport out here, and the server would not understand what it gets",
+                "without `transportLayer` V2Ray leaves the transport out, and the server would not understand what it gets",
             )
             .help("add `\"transportLayer\": true` to `proxySettings`");
     }

@@ -20,7 +20,7 @@ pub(super) static SNIFFING: KeyTable = KeyTable {
         Key::new(
             "destOverride",
             Form::Strings,
-            "The protocols whose name takes the place of the target: `http`, `tls`.",
+            "The protocols whose name takes the place of the target: `http`, `tls`, `quic`.",
         ),
         Key::new("routeOnly", Form::Flag, "Whether only rules see the name, and the target stays as it is."),
         Key::new(
@@ -44,7 +44,7 @@ const WORDS: [(&str, OverrideProtocol); 7] = [
     ("fakedns+others", OverrideProtocol::FakeDns),
 ];
 /// The words that are worth writing.
-const USEFUL_WORDS: [&str; 2] = ["http", "tls"];
+const USEFUL_WORDS: [&str; 3] = ["http", "tls", "quic"];
 
 /// Reads `sniffing`, or the old form of it; `None` where it is switched off.
 pub(super) fn read(inbound: &Object<'_>, report: &mut Report<'_>) -> Option<Sniffing> {

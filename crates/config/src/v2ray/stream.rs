@@ -229,38 +229,31 @@ const OF_SECURITY: [&str; 4] = ["tlsSettings", "xtlsSettings", "utlsSettings", "
 
 /// Whether TLS is spoken; `None` after an error.
 fn read_security(stream: &Object<'_>, report: &mut Report<'_>) -> Option<bool> {
-    let Some(written) = stream.text("security", report) else {
-        return (!stream.has("security")).then_some(false);
+    let written = stream.text("security", report);
+    if written.is_none() && stream.has("security") {
+        return None;
+    }
+    let word = written.map_or("none", |written| written.value).to_ascii_lowercase();
+    let refused = match word.as_str() {
+        "" | "none" | "tls" => None,
+        "reality" => Some((
+            "REALITY is not available in this version",
+            "there is `tls`, with a certificate at the server",
+        )),
+        "xtls" => Some(("XTLS is not available in this version", "there is `tls`")),
+        "utls" => Some((
+            "uTLS is not available in this version",
+            "there is `tls`, whose handshake does not look like that of a browser",
+        )),
+        _ => Some(("unknown security", "there are `none` and `tls`")),
     };
-    let reason = format!("`security` is {}", quote(written.value));
-    let speaks_tls = match written.value.to_ascii_lowercase().as_str() {
-        "" | "none" => false,
-        "tls" => true,
-        "reality" => {
-            report
-                .error(written.span, "REALITY is not available in this version")
-                .help("there is `tls`, with a certificate at the server");
-            return None;
-        }
-        "xtls" => {
-            report.error(written.span, "XTLS is not available in this version").help("there is `tls`");
-            return None;
-        }
-        "utls" => {
-            report
-                .error(written.span, "uTLS is not available in this version")
-                .help("there is `tls`, whose handshake does not look like that of a browser");
-            return None;
-        }
-        _ => {
-            report
-                .error(written.span, format!("unknown security: {}", quote(written.value)))
-                .help("there are `none` and `tls`");
-            return None;
-        }
-    };
+    if let (Some((message, help)), Some(written)) = (refused, written) {
+        report.error(written.span, format!("{message}: {}", quote(written.value))).help(help);
+        return None;
+    }
+    let reason = format!("`security` is `{}`", if word == "tls" { "tls" } else { "none" });
     warn_without_effect(stream, &["xtlsSettings", "utlsSettings", "realitySettings"], &reason, report);
-    Some(speaks_tls)
+    Some(word == "tls")
 }
 
 /// Accepts `allocate` that listens on all ports always.

@@ -38,7 +38,11 @@ pub(super) static TLS: KeyTable = KeyTable {
             "Of an inbound what it shows, at least one; of an outbound authorities, or what it shows of itself.",
         ),
         Key::new("disableSystemRoot", Form::Flag, "Whether only the authorities in `certificates` count."),
-        Key::new("minVersion", Form::Word(&["1.2", "1.3"]), "The oldest version of TLS; `1.2` without it."),
+        Key::new(
+            "minVersion",
+            Form::Word(&["1.0", "1.1", "1.2", "1.3"]),
+            "The oldest version of TLS; `1.2` without it, and older ones are not spoken.",
+        ),
         Key::new("maxVersion", Form::Word(&["1.2", "1.3"]), "The newest version of TLS; `1.3` without it."),
         Key::new(
             "pinnedPeerCertSha256",
@@ -286,10 +290,17 @@ fn read_pins(tls: &Object<'_>, report: &mut Report<'_>) -> Vec<Pin> {
 fn texts<'a>(field: Field<'a>, tls: &Object<'a>, report: &mut Report<'_>) -> Vec<Spanned<&'a str>> {
     let mut texts = Vec::new();
     for text in tls.strings(field.name, report).unwrap_or_default() {
+        // The place of a part of a string that was split already has no quotes.
+        let is_part = text.span.end - text.span.start == text.value.len();
         let mut start = 0;
         for part in text.value.split('~') {
-            let place = part_of(text.value, text.span, start..start + part.len());
+            let range = start..start + part.len();
             start += part.len() + 1;
+            let place = if is_part {
+                Span { start: text.span.start + range.start, end: text.span.start + range.end }
+            } else {
+                part_of(text.value, text.span, range)
+            };
             if !part.trim().is_empty() {
                 texts.push(Spanned::new(part.trim(), place));
             }

@@ -32,8 +32,8 @@ const LEVEL: Key = Key::new(
     "The policy level of the user; the same for all of one inbound.",
 );
 const NAME: Key = Key::new("email", Form::Text, "The name of the user; `user` conditions see it.");
-const REVERSE: Key =
-    Key::new("reverse", Form::Any, "Reverse proxies.").only_off("there are none in this version");
+const REVERSE: Key = Key::new("reverse", Form::Any, "Reverse proxies.")
+    .only_off("reverse proxies are not available in this version");
 
 /// Where an outbound keeps its servers.
 struct Servers {
@@ -121,7 +121,7 @@ fn read_first_user<A>(
 fn require_clients<'a>(settings: &Object<'a>, example: &str, report: &mut Report<'_>) -> &'a [Value] {
     let items = settings.items("clients", report);
     if items.is_empty() && settings.get("clients").is_none_or(|field| field.value.items().is_some()) {
-        let place = settings.get("clients").map_or(brace(settings.span), |field| field.key_span);
+        let place = settings.get("clients").map_or_else(|| brace(settings.span), |field| field.key_span);
         report
             .error(place, "nobody could come in, because there are no `clients`")
             .help(format!("add `\"clients\": [{example}]` to the settings"));
@@ -156,7 +156,7 @@ impl Levels {
     /// Reads `level` of a user, or `default` if it has none.
     fn read(&mut self, user: &Object<'_>, default: u32, report: &mut Report<'_>) {
         let level = user.count("level", 0..=u32::MAX, report).unwrap_or(default);
-        let place = user.get("level").map_or(brace(user.span), |field| field.value.span);
+        let place = user.get("level").map_or_else(|| brace(user.span), |field| field.value.span);
         match self.first {
             None => self.first = Some((level, place)),
             Some((first, at)) if first != level => {

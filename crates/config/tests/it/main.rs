@@ -10,6 +10,7 @@ mod rule_set;
 mod rule_text;
 mod several;
 mod sniffing;
+mod tunnels;
 mod vectors;
 mod write;
 

@@ -11,7 +11,10 @@ use crate::{
 
 /// A model without the places of its values.
 pub(crate) fn without_places(config: &Config) -> String {
-    let text = format!("{config:#?}");
+    without_spans(&format!("{config:#?}"))
+}
+
+fn without_spans(text: &str) -> String {
     let mut lines = Vec::new();
     let mut in_span = false;
     for line in text.lines() {
@@ -131,6 +134,36 @@ fn files_of_v2ray_are_files_of_sing_box() {
         }
     }
     assert!(n_exact > 25 && n_lossy > 5, "{n_exact} exact, {n_lossy} lossy");
+}
+
+/// Files that lose nothing in the other dialect mean the same when they come back.
+#[test]
+fn files_with_tunnels_come_back_from_the_other_dialect() {
+    let mut n_files = 0;
+    for (name, _, config) in usable(&folder("convert")) {
+        if !name.contains("tunnels") || name.ends_with("-lost.json") {
+            continue;
+        }
+        let other = match config.dialect {
+            Dialect::V2ray => Dialect::SingBox,
+            Dialect::SingBox => Dialect::V2ray,
+        };
+        let (_, there) = again(&name, &config, other);
+        let (text, back) = again(&name, &there, config.dialect);
+        let parts = |config: &Config| {
+            // What inbounds sniff is said in other ways.
+            let transports = config.inbounds.iter().map(|inbound| {
+                format!("{:#?}\n{:#?}\n{:#?}", inbound.protocol, inbound.listen, inbound.transport)
+            });
+            let inbounds = transports.collect::<Vec<_>>().join("\n");
+            let mut outbounds = config.clone();
+            outbounds.inbounds.clear();
+            format!("{}\n{}", without_spans(&inbounds), without_places(&outbounds))
+        };
+        pretty_assert(&name, &parts(&config), &parts(&back), &text);
+        n_files += 1;
+    }
+    assert_eq!(n_files, 2);
 }
 
 /// `testdata/config/convert`: files with what they are in the other dialect (`.converted`) and what is

@@ -30,7 +30,7 @@ pub(super) type TunnelError = KeyError;
 
 impl Tunnel {
     pub(super) fn shadowsocks(key: &ShadowsocksKey) -> Result<Self, TunnelError> {
-        Ok(Self::Shadowsocks(shadowsocks::client(key)?))
+        Ok(Self::Shadowsocks(shadowsocks::Client::try_new(key)?))
     }
 
     pub(super) fn vmess(account: &VmessAccount) -> Self {

@@ -49,8 +49,8 @@ pub(super) async fn enter(
         Outcome::Entered(tunnel::Entered { user, target, carries }) => {
             let flow = Flow { user, ..first_flow(inbound, target.clone(), ends) };
             match carries {
-                Carries::Stream(stream) => {
-                    let client = ClientStream::silent(stream);
+                Carries::Stream(stream, first) => {
+                    let client = ClientStream::silent(stream, first);
                     begin(inbound, client, flow, shared).await.map(Lasting::Connection)
                 }
                 Carries::Datagrams(datagrams) => {

@@ -121,7 +121,7 @@ async fn read_from<F: Future<Output = TcpStream> + Send + 'static>(
     client: impl FnOnce(TcpStream) -> F,
 ) -> (Option<&'static str>, Duration, Vec<u8>) {
     let (near, far) = tcp_pair().await;
-    let mut stream = ClientStream::silent(Stream::Tcp(near));
+    let mut stream = ClientStream::silent(Stream::Tcp(near), Vec::new());
     let writing = tokio::spawn(client(far));
     let begin = Instant::now();
     let found = read(&mut stream, port).await.map(|sniffed| sniffed.protocol);

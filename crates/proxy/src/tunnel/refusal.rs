@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use waypost_wire::{VlessServerError, VmessServerError};
 
-use crate::wire_io::DriveError;
+use crate::{shadowsocks::HandshakeError, wire_io::DriveError};
 
 /// Why one that came in is no client.
 #[derive(Debug)]
@@ -23,6 +23,12 @@ pub(super) trait Reason: Error {
 impl Reason for VmessServerError {
     fn user(&self) -> Option<usize> {
         self.place()
+    }
+}
+
+impl Reason for HandshakeError {
+    fn user(&self) -> Option<usize> {
+        None
     }
 }
 

@@ -14,9 +14,12 @@ use super::{
     batch::{Outgoing, Socket},
     carrier::poll_end,
     hub::Place,
-    streamed::Streamed,
+    streamed::{Streamed, target_of},
 };
-use crate::Stream;
+use crate::{
+    Stream,
+    shadowsocks::{Server, SessionId},
+};
 
 /// What comes in by a socket that several clients share.
 pub(super) type Inbox = mpsc::Receiver<(SocketAddr, Vec<u8>)>;
@@ -49,6 +52,8 @@ pub(super) enum Link {
     Own(Socket),
     /// By one that others use, too.
     Shared { socket: Arc<Socket>, inbox: Inbox },
+    /// By one that others use, too, each datagram being sealed.
+    Sealed { socket: Arc<Socket>, inbox: Inbox, server: Arc<Server>, session: SessionId },
     /// In a stream.
     Stream(Mutex<Streamed>),
 }
@@ -117,7 +122,7 @@ impl Client {
     /// Whether a connection says how long the association lasts.
     pub(super) fn is_held(&self) -> bool {
         match &self.link {
-            Link::Own(_) | Link::Shared { .. } => self.control.is_some(),
+            Link::Own(_) | Link::Shared { .. } | Link::Sealed { .. } => self.control.is_some(),
             Link::Stream(_) => true,
         }
     }
@@ -141,7 +146,7 @@ impl Client {
     ) -> bool {
         match &mut self.link {
             Link::Own(socket) => socket.poll_readable(context).is_ready(),
-            Link::Shared { inbox, .. } => {
+            Link::Shared { inbox, .. } | Link::Sealed { inbox, .. } => {
                 // None that came is an inbox that was closed: the proxy is stopping.
                 matches!(inbox.poll_recv_many(context, taken, MAX_TAKEN), Poll::Ready(1..))
             }
@@ -164,6 +169,19 @@ impl Client {
         match &self.link {
             Link::Own(socket) => socket.send(datagrams).len(),
             Link::Shared { socket, .. } => socket.send(datagrams).len(),
+            Link::Sealed { socket, server, session, .. } => {
+                let sealed: Vec<(SocketAddr, Vec<u8>)> = datagrams
+                    .iter()
+                    .filter_map(|datagram| {
+                        server.seal(*session, &target_of(datagram.header)?, datagram.payload)
+                    })
+                    .collect();
+                let outgoing: Vec<Outgoing<'_>> = sealed
+                    .iter()
+                    .map(|(to, payload)| Outgoing { to: Some(*to), header: &[], payload })
+                    .collect();
+                socket.send(&outgoing).len()
+            }
             Link::Stream(streamed) => {
                 streamed.lock().queue(datagrams);
                 0

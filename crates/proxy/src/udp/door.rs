@@ -1,4 +1,5 @@
-//! A port whose datagrams all go to one target: each sender is a client of its own.
+//! A port whose datagrams all go to one target, or say where they go once they are decrypted. Each
+//! sender is a client of its own.
 
 use std::{
     collections::HashMap,
@@ -20,7 +21,11 @@ use super::{
     client::{Client, Framing, Link, Outbox, Sender},
     drops::Reason,
 };
-use crate::{BindError, BoundAddress, Terms, shared::Core};
+use crate::{
+    BindError, BoundAddress, Terms,
+    shadowsocks::{Received, Server, SessionId},
+    shared::Core,
+};
 
 /// Senders at a time. One that is silent for as long as its session may be idle is forgotten.
 const MAX_CLIENTS: usize = 4096;
@@ -35,23 +40,51 @@ pub(crate) struct Door {
 }
 
 /// Where a door leads, which may change while it is open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DoorSettings {
-    host: Host,
-    /// The port that is listened on if there is none.
-    port: Option<u16>,
+    leads: Leads,
     pub(crate) inbound: Option<Tag>,
     /// How long a sender may be idle.
     idle: Duration,
 }
 
+/// Where its datagrams go.
+#[derive(Debug, Clone)]
+enum Leads {
+    /// To this host, and the port that is listened on if there is none.
+    Target { host: Host, port: Option<u16> },
+    /// Where each says.
+    Sealed(Arc<Server>),
+}
+
+impl PartialEq for Leads {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Target { host, port }, Self::Target { host: other, port: other_port }) => {
+                (host, port) == (other, other_port)
+            }
+            (Self::Sealed(server), Self::Sealed(other)) => Arc::ptr_eq(server, other),
+            (Self::Target { .. }, Self::Sealed(_)) | (Self::Sealed(_), Self::Target { .. }) => false,
+        }
+    }
+}
+
 impl DoorSettings {
     /// What a door of a configuration does that listens on `ip`.
-    pub(crate) fn new(inbound: &model::Inbound, door: &model::Door, ip: IpAddr) -> Self {
+    pub(crate) fn to_target(inbound: &model::Inbound, door: &model::Door, ip: IpAddr) -> Self {
+        // A checked configuration has a target for every door that takes datagrams.
+        let host = door.host.clone().unwrap_or_else(|| Host::from(ip));
+        Self::new(inbound, Leads::Target { host, port: door.port })
+    }
+
+    /// What is done for clients of Shadowsocks.
+    pub(crate) fn sealed(inbound: &model::Inbound, server: Arc<Server>) -> Self {
+        Self::new(inbound, Leads::Sealed(server))
+    }
+
+    fn new(inbound: &model::Inbound, leads: Leads) -> Self {
         Self {
-            // A checked configuration has a target for every door that takes datagrams.
-            host: door.host.clone().unwrap_or_else(|| Host::from(ip)),
-            port: door.port,
+            leads,
             inbound: inbound.tag.as_ref().map(|tag| tag.value.clone()),
             idle: Terms::new(&inbound.policy).idle,
         }
@@ -85,7 +118,7 @@ impl Door {
 
     /// Carries until `stop`, and until no sender has a session any more.
     pub(crate) async fn run(self: Arc<Self>, core: Arc<Core>, stop: CancellationToken) {
-        let mut outboxes: HashMap<SocketAddr, Outbox> = HashMap::new();
+        let mut outboxes: HashMap<Whose, Known> = HashMap::new();
         let mut associations = JoinSet::new();
         let mut settings = self.settings.load_full();
         while !stop.is_cancelled() || !associations.is_empty() {
@@ -101,9 +134,12 @@ impl Door {
                         self.read(&core, &mut outboxes, &mut associations, !stop.is_cancelled());
                     }
                 }
-                Some(Ok(source)) = associations.join_next() => {
-                    if outboxes.get(&source).is_some_and(mpsc::Sender::is_closed) {
-                        outboxes.remove(&source);
+                Some(Ok(whose)) = associations.join_next() => {
+                    if outboxes.get(&whose).is_some_and(|known| known.outbox.is_closed()) {
+                        outboxes.remove(&whose);
+                        if let (Whose::Session(session), Leads::Sealed(server)) = (whose, &settings.leads) {
+                            server.forget(session);
+                        }
                     }
                 }
             }
@@ -113,14 +149,20 @@ impl Door {
     fn read(
         &self,
         core: &Arc<Core>,
-        outboxes: &mut HashMap<SocketAddr, Outbox>,
-        associations: &mut JoinSet<SocketAddr>,
+        outboxes: &mut HashMap<Whose, Known>,
+        associations: &mut JoinSet<Whose>,
         admits: bool,
     ) {
+        let settings = self.settings.load_full();
         core.udp.buffers.with(|buffer| {
             let Ok(batch) = self.socket.receive(buffer) else { return };
             for (source, datagram) in batch.iter() {
-                let known = outboxes.get(&source).filter(|outbox| !outbox.is_closed());
+                let Some(came) = self.open(&settings, source, datagram) else {
+                    core.udp.drops.count(Reason::Malformed);
+                    continue;
+                };
+                let Came { whose, user, datagram } = came;
+                let known = outboxes.get(&whose).filter(|known| !known.outbox.is_closed());
                 if known.is_none() {
                     if !admits {
                         continue;
@@ -129,42 +171,91 @@ impl Door {
                         core.udp.drops.count(Reason::NoRoom);
                         continue;
                     }
-                    outboxes.insert(source, self.admit(core, source, associations));
+                    let outbox = self.admit(core, &settings, (whose, source, user), associations);
+                    outboxes.insert(whose, Known { outbox, source });
                 }
-                let Some(outbox) = outboxes.get(&source) else { continue };
-                if outbox.try_send((source, datagram.to_vec())).is_err() {
+                let Some(known) = outboxes.get(&whose) else { continue };
+                if known.outbox.try_send((known.source, datagram)).is_err() {
                     core.udp.drops.count(Reason::NoRoom);
                 }
             }
         });
     }
 
+    /// Whose a datagram is, and what is in it.
+    fn open(&self, settings: &DoorSettings, source: SocketAddr, datagram: &[u8]) -> Option<Came> {
+        match &settings.leads {
+            Leads::Target { .. } => {
+                Some(Came { whose: Whose::Sender(source), user: None, datagram: datagram.to_vec() })
+            }
+            Leads::Sealed(server) => {
+                let Received { session, user, datagram } = server.open(source, datagram)?;
+                Some(Came { whose: Whose::Session(session), user, datagram })
+            }
+        }
+    }
+
     /// Begins an association for a sender that is new.
-    fn admit(&self, core: &Arc<Core>, source: SocketAddr, associations: &mut JoinSet<SocketAddr>) -> Outbox {
+    fn admit(
+        &self,
+        core: &Arc<Core>,
+        settings: &DoorSettings,
+        (whose, source, user): (Whose, SocketAddr, Option<Arc<str>>),
+        associations: &mut JoinSet<Whose>,
+    ) -> Outbox {
         let (outbox, inbox) = mpsc::channel(MAX_INBOX);
-        let (settings, here) = (self.settings.load_full(), self.address());
-        let port = settings.port.or_else(|| Some(here?.port())).unwrap_or_default();
-        let target = Target::new(settings.host.clone(), port);
-        let client = Client {
-            link: Link::Shared { socket: self.socket.clone(), inbox },
-            framing: Framing::Fixed(target),
-            control: None,
-            sender: Sender::Exactly(source),
-            _place: None,
-            is_over: false,
+        let (here, socket) = (self.address(), self.socket.clone());
+        let framing = match &settings.leads {
+            Leads::Target { host, port } => {
+                let port = port.or_else(|| Some(here?.port())).unwrap_or_default();
+                Framing::Fixed(Target::new(host.clone(), port))
+            }
+            Leads::Sealed(_) => Framing::Socks,
         };
+        let link = match (&settings.leads, whose) {
+            (Leads::Sealed(server), Whose::Session(session)) => {
+                Link::Sealed { socket, inbox, server: server.clone(), session }
+            }
+            (Leads::Target { .. } | Leads::Sealed(_), _) => Link::Shared { socket, inbox },
+        };
+        let sender = Sender::Exactly(source);
+        let client = Client { link, framing, control: None, sender, _place: None, is_over: false };
         let facts = Facts {
             source: Some(source),
             local: here,
             inbound: settings.inbound.clone(),
-            user: None,
+            user,
             idle: settings.idle,
         };
         let association = Association::new(core.clone(), facts, client);
         associations.spawn(async move {
             association.run().await;
-            source
+            whose
         });
         outbox
     }
+}
+
+/// A sender that has an association.
+#[derive(Debug)]
+struct Known {
+    outbox: Outbox,
+    /// Where it was when it came; what is sealed may come from elsewhere later.
+    source: SocketAddr,
+}
+
+/// Whose a datagram is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    /// The one's at this address.
+    Sender(SocketAddr),
+    /// The one's who has proved to be the same, at whatever address.
+    Session(SessionId),
+}
+
+/// A datagram that came in.
+struct Came {
+    whose: Whose,
+    user: Option<Arc<str>>,
+    datagram: Vec<u8>,
 }

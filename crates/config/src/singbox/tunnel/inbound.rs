@@ -31,11 +31,7 @@ static SHADOWSOCKS_KEYS: [Key; listen::KEYS.len() + 8] = join(&[
             Form::Text,
             "The password of the only user; beside `users` the key of the server.",
         ),
-        Key::new(
-            "users",
-            Form::Objects("ShadowsocksUser"),
-            "Several users on one port; for AES methods of 2022.",
-        ),
+        Key::new("users", Form::Objects("ShadowsocksUser"), "Several users on one port."),
         Key::new("network", NETWORK, "`tcp`, `udp`, or both without it."),
         Key::new("destinations", Form::Any, "Other servers that take over.")
             .only_off("relays are not available in this version"),
@@ -255,7 +251,7 @@ pub(in crate::singbox) fn read_trojan(object: &Object<'_>, report: &mut Report<'
 fn require_users<'a>(object: &Object<'a>, what: &str, report: &mut Report<'_>) -> &'a [Value] {
     let items = object.items("users", report);
     if items.is_empty() && object.get("users").is_none_or(|field| field.value.items().is_some()) {
-        let place = object.get("users").map_or(brace(object.span), |field| field.key_span);
+        let place = object.get("users").map_or_else(|| brace(object.span), |field| field.key_span);
         report
             .error(place, "nobody could come in, because there are no `users`")
             .help(format!("add `\"users\": [{{\"name\": \"…\", \"{what}\": \"…\"}}]`"));

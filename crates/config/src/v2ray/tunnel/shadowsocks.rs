@@ -30,8 +30,18 @@ const METHOD: Key = Key::new(
         "2022-blake3-aes-128-gcm",
         "2022-blake3-aes-256-gcm",
         "2022-blake3-chacha20-poly1305",
+        "aes_128_gcm",
+        "aead_aes_128_gcm",
+        "aes_256_gcm",
+        "aead_aes_256_gcm",
+        "chacha20-poly1305",
+        "chacha20_poly1305",
+        "aead_chacha20_poly1305",
+        "xchacha20-poly1305",
+        "xchacha20_poly1305",
+        "aead_xchacha20_poly1305",
     ]),
-    "How what is sent is encrypted.",
+    "How what is sent is encrypted; the first seven, or older names of the same methods.",
 )
 .alias(&["cipher"]);
 const PASSWORD: Key = Key::new(
@@ -327,4 +337,16 @@ fn read_clients(
         }
     }
     users
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_reference_are_methods() {
+        let Form::Word(words) = METHOD.form else { panic!("{:?}", METHOD.form) };
+        assert!(words.iter().all(|word| crate::shadowsocks::method(word).is_ok()));
+        assert!(words.iter().zip(ShadowsocksMethod::WORDS).all(|(word, (name, _))| *word == name));
+    }
 }

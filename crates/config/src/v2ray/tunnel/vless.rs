@@ -125,7 +125,10 @@ pub(in crate::v2ray) fn read_outbound(
 fn read_account(user: &Object<'_>, report: &mut Report<'_>) -> Option<UserId> {
     check_flow(user, report);
     check_none(user, "encryption", report);
-    if !require(user, &["id", "encryption"], "a user of `vless`", report) {
+    if !require(user, &["encryption"], "a user of `vless`", report) {
+        report.help("add `\"encryption\": \"none\"`");
+    }
+    if !require(user, &["id"], "a user of `vless`", report) {
         return None;
     }
     read_user_id(user.text("id", report)?, report)
@@ -152,7 +155,9 @@ pub(in crate::v2ray) fn read_inbound(
     let settings = require_inbound_settings(inbound, &INBOUND, report)?;
     check_flow(&settings, report);
     check_none(&settings, "decryption", report);
-    require(&settings, &["decryption"], "a `vless` inbound", report);
+    if !require(&settings, &["decryption"], "a `vless` inbound", report) {
+        report.help("add `\"decryption\": \"none\"`");
+    }
     let (mut seen, mut levels) = (Seen::default(), Levels::default());
     let mut users = Vec::new();
     for item in require_clients(&settings, "{\"id\": \"…\"}", report) {

@@ -4,10 +4,10 @@ use super::{
         losses::Losses,
         text,
     },
-    Names,
+    Names, transport, tunnel,
 };
 use crate::model::{
-    Account, ClientProtocol, Config, Door, Inbound, InboundProtocol, Limits, Listen, Policy, Sniffing,
+    Account, ClientProtocol, Config, Door, Inbound, InboundProtocol, Layer, Limits, Listen, Policy, Sniffing,
     SocketOptions,
 };
 
@@ -47,14 +47,42 @@ fn inbound(inbound: &Inbound, name: &str, losses: &mut Losses) -> Option<Fields>
     }
     fields.put("listen", ip.to_string());
     fields.put("listen_port", ports.first);
-    fields.put_if("allow_open", inbound.accounts.is_empty() && !ip.is_loopback());
+    let is_open = inbound.accounts.is_empty() && !inbound.protocol.has_own_users();
+    fields.put_if("allow_open", is_open && !ip.is_loopback());
     fields.put_filled("users", inbound.accounts.iter().map(user).collect::<Vec<_>>());
-    if let InboundProtocol::Door(door) = &inbound.protocol {
-        put_door(door, inbound, &mut fields, losses);
+    match &inbound.protocol {
+        InboundProtocol::Client(_) => {}
+        InboundProtocol::Door(door) => put_door(door, inbound, &mut fields, losses),
+        InboundProtocol::Shadowsocks(settings) => {
+            tunnel::shadowsocks(settings, inbound.span, &mut fields, losses);
+        }
+        InboundProtocol::Vmess(users) | InboundProtocol::Vless(users) => tunnel::ids(users, &mut fields),
+        InboundProtocol::Trojan(settings) => tunnel::trojan(settings, &mut fields),
     }
+    put_transport(inbound, &mut fields, losses);
     put_socket(inbound, &mut fields, losses);
     check_rest(inbound, losses);
     Some(fields)
+}
+
+fn put_transport(inbound: &Inbound, fields: &mut Fields, losses: &mut Losses) {
+    let (tls, layer) = match inbound.protocol {
+        InboundProtocol::Vmess(_) | InboundProtocol::Vless(_) | InboundProtocol::Trojan(_) => (true, true),
+        InboundProtocol::Client(_) => (true, false),
+        InboundProtocol::Door(_) | InboundProtocol::Shadowsocks(_) => (false, false),
+    };
+    if let Some(server) = &inbound.transport.tls {
+        if tls {
+            fields.put("tls", transport::server_tls(server, inbound.span, losses));
+        } else {
+            losses.lose(inbound.span, "TLS of this protocol", None);
+        }
+    }
+    if inbound.transport.layer != Layer::Raw && !layer {
+        losses.lose(inbound.span, "a transport of this protocol", None);
+    } else {
+        fields.put_filled("transport", transport::layer(&inbound.transport.layer, inbound.span, losses));
+    }
 }
 
 fn user(account: &Account) -> Json {
@@ -75,10 +103,7 @@ fn put_door(door: &Door, inbound: &Inbound, fields: &mut Fields, losses: &mut Lo
         }
         return;
     }
-    match (door.networks.tcp, door.networks.udp) {
-        (true, true) => {}
-        (tcp, _) => fields.put("network", if tcp { "tcp" } else { "udp" }),
-    }
+    super::outbound::put_networks(door.networks, fields);
     fields.put_some("override_address", door.host.as_ref().map(ToString::to_string));
     fields.put_some("override_port", door.port);
 }

@@ -8,6 +8,8 @@ mod matcher;
 mod outbound;
 mod rule;
 mod rule_set;
+mod transport;
+mod tunnel;
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use waypost_net::Networks;
+
 use super::{
     super::{
         json::{Fields, Json},
@@ -7,11 +9,13 @@ use super::{
         losses::Losses,
         text,
     },
-    is_wanted,
+    is_wanted, transport, tunnel,
 };
 use crate::{
     Dialect,
-    model::{Config, FreedomResolve, Outbound, OutboundProtocol, ProxyServer, ResolveOptions},
+    model::{
+        Account, Config, FreedomResolve, Layer, Outbound, OutboundProtocol, ProxyServer, ResolveOptions,
+    },
 };
 
 /// `outbounds`, without those that are actions of rules here.
@@ -65,14 +69,17 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Option<Fields> {
             }
             ("block", Fields::default())
         }
-        OutboundProtocol::Socks(servers) => ("socks", server(servers, outbound, losses)),
-        OutboundProtocol::Http(servers) => ("http", server(servers, outbound, losses)),
-        OutboundProtocol::Shadowsocks(_)
-        | OutboundProtocol::Vmess(_)
-        | OutboundProtocol::Vless(_)
-        | OutboundProtocol::Trojan(_) => {
-            losses.lose(outbound.span, "this protocol", None);
-            return None;
+        OutboundProtocol::Socks(servers) => ("socks", server(servers, put_account, outbound, losses)),
+        OutboundProtocol::Http(servers) => ("http", server(servers, put_account, outbound, losses)),
+        OutboundProtocol::Shadowsocks(servers) => {
+            ("shadowsocks", server(servers, tunnel::shadowsocks_key, outbound, losses))
+        }
+        OutboundProtocol::Vmess(servers) => {
+            ("vmess", server(servers, tunnel::vmess_account, outbound, losses))
+        }
+        OutboundProtocol::Vless(servers) => ("vless", server(servers, tunnel::vless_id, outbound, losses)),
+        OutboundProtocol::Trojan(servers) => {
+            ("trojan", server(servers, tunnel::trojan_password, outbound, losses))
         }
         OutboundProtocol::LoadBalance(group) => ("loadbalance", load_balance::settings(group)),
         OutboundProtocol::Selector(group) => ("selector", load_balance::selector(group)),
@@ -95,10 +102,9 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Option<Fields> {
     fields.put("type", kind);
     fields.put_some("tag", outbound.tag.as_ref().map(|tag| tag.value.as_str()));
     fields.append(settings);
-    match (outbound.networks.tcp, outbound.networks.udp) {
-        (true, true) => {}
-        (tcp, _) => fields.put("network", if tcp { "tcp" } else { "udp" }),
-    }
+    put_networks(outbound.networks, &mut fields);
+    put_transport(outbound, &mut fields, losses);
+    fields.put_some("detour", outbound.detour.as_ref().map(|tag| tag.value.as_str()));
     fields.put_some("domain_resolver", outbound.resolve.as_ref().map(resolver));
     put_socket(outbound, &mut fields, losses);
     Some(fields)
@@ -111,7 +117,49 @@ pub(super) fn resolver(options: &ResolveOptions) -> Fields {
     fields
 }
 
-fn server(servers: &[ProxyServer], outbound: &Outbound, losses: &mut Losses) -> Fields {
+/// `network`, unless both are meant.
+pub(super) fn put_networks(networks: Networks, fields: &mut Fields) {
+    match (networks.tcp, networks.udp) {
+        (true, true) => {}
+        (tcp, _) => fields.put("network", if tcp { "tcp" } else { "udp" }),
+    }
+}
+
+fn put_transport(outbound: &Outbound, fields: &mut Fields, losses: &mut Losses) {
+    let (tls, layer) = match outbound.protocol {
+        OutboundProtocol::Vmess(_) | OutboundProtocol::Vless(_) | OutboundProtocol::Trojan(_) => (true, true),
+        OutboundProtocol::Http(_) => (true, false),
+        OutboundProtocol::Socks(_)
+        | OutboundProtocol::Shadowsocks(_)
+        | OutboundProtocol::Freedom { .. }
+        | OutboundProtocol::Blackhole { .. }
+        | OutboundProtocol::Dns(_)
+        | OutboundProtocol::Api
+        | OutboundProtocol::Loopback { .. }
+        | OutboundProtocol::LoadBalance(_)
+        | OutboundProtocol::Selector(_)
+        | OutboundProtocol::UrlTest(_) => (false, false),
+    };
+    if let Some(client) = &outbound.transport.tls {
+        if tls {
+            fields.put("tls", transport::client_tls(client, outbound.span, losses));
+        } else {
+            losses.lose(outbound.span, "TLS of this protocol", None);
+        }
+    }
+    if outbound.transport.layer != Layer::Raw && !layer {
+        losses.lose(outbound.span, "a transport of this protocol", None);
+    } else {
+        fields.put_filled("transport", transport::layer(&outbound.transport.layer, outbound.span, losses));
+    }
+}
+
+fn server<A>(
+    servers: &[ProxyServer<A>],
+    put: impl Fn(&A, &mut Fields),
+    outbound: &Outbound,
+    losses: &mut Losses,
+) -> Fields {
     let mut fields = Fields::default();
     if servers.len() > 1 {
         let help = "write an outbound for each, and a group with the strategy `round_robin`";
@@ -120,12 +168,16 @@ fn server(servers: &[ProxyServer], outbound: &Outbound, losses: &mut Losses) -> 
     if let Some(server) = servers.first() {
         fields.put("server", server.host.to_string());
         fields.put("server_port", server.port);
-        if let Some(account) = &server.account {
-            fields.put("username", &*account.user);
-            fields.put("password", account.password.expose());
-        }
+        put(&server.account, &mut fields);
     }
     fields
+}
+
+fn put_account(account: &Option<Account>, fields: &mut Fields) {
+    if let Some(account) = account {
+        fields.put("username", &*account.user);
+        fields.put("password", account.password.expose());
+    }
 }
 
 fn put_socket(outbound: &Outbound, fields: &mut Fields, losses: &mut Losses) {

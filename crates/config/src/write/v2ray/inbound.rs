@@ -5,8 +5,9 @@ use super::{
         json::{Fields, Json},
         losses::Losses,
     },
-    entries, outbound,
+    entries,
     rule::is_sniffed,
+    transport, tunnel,
 };
 use crate::{
     Span,
@@ -36,7 +37,7 @@ pub(super) fn inbounds(config: &Config, losses: &mut Losses) -> (Vec<Json>, Fiel
             ..Sniffing::default()
         };
         let sniffing = inbound.sniffing.as_ref().or_else(|| is_sniffed(config, inbound).then_some(&all));
-        written.push(self::inbound(inbound, level, sniffing).into());
+        written.push(self::inbound(inbound, level, sniffing, losses).into());
     }
     let mut fields = Fields::default();
     for (index, (policy, span)) in levels.iter().enumerate() {
@@ -66,18 +67,23 @@ fn level(policy: &Policy, span: Span, losses: &mut Losses) -> Fields {
     fields
 }
 
-fn inbound(inbound: &Inbound, level: Option<usize>, sniffing: Option<&Sniffing>) -> Fields {
+fn inbound(
+    inbound: &Inbound,
+    level: Option<usize>,
+    sniffing: Option<&Sniffing>,
+    losses: &mut Losses,
+) -> Fields {
     let mut fields = Fields::default();
     fields.put_some("tag", inbound.tag.as_ref().map(|tag| tag.value.as_str()));
     let (protocol, mut settings) = match &inbound.protocol {
         InboundProtocol::Client(protocol) => client(*protocol, inbound),
         InboundProtocol::Door(door) => ("dokodemo-door", self::door(door)),
-        InboundProtocol::Shadowsocks(_) => ("shadowsocks", Fields::default()),
-        InboundProtocol::Vmess(_) => ("vmess", Fields::default()),
-        InboundProtocol::Vless(_) => ("vless", Fields::default()),
-        InboundProtocol::Trojan(_) => ("trojan", Fields::default()),
+        InboundProtocol::Shadowsocks(inbound) => ("shadowsocks", tunnel::shadowsocks(inbound, level)),
+        InboundProtocol::Vmess(users) => ("vmess", tunnel::vmess(users, level)),
+        InboundProtocol::Vless(users) => ("vless", tunnel::vless(users, level)),
+        InboundProtocol::Trojan(inbound) => ("trojan", tunnel::trojan(inbound, level)),
     };
-    settings.put_some("userLevel", level);
+    settings.put_some("userLevel", level.filter(|_| !inbound.protocol.has_own_users()));
     fields.put("protocol", protocol);
     match &inbound.listen {
         Listen::Ports { ip, ports } => {
@@ -87,7 +93,8 @@ fn inbound(inbound: &Inbound, level: Option<usize>, sniffing: Option<&Sniffing>)
             } else {
                 fields.put("port", ports.to_string());
             }
-            fields.put_if("allow_open", inbound.accounts.is_empty() && !ip.is_loopback());
+            let is_open = inbound.accounts.is_empty() && !inbound.protocol.has_own_users();
+            fields.put_if("allow_open", is_open && !ip.is_loopback());
         }
         Listen::Unix { path, mode } => {
             let mode = mode.map(|mode| format!(",{mode:04o}")).unwrap_or_default();
@@ -98,7 +105,7 @@ fn inbound(inbound: &Inbound, level: Option<usize>, sniffing: Option<&Sniffing>)
     fields.put_some("sniffing", sniffing.map(self::sniffing));
     fields.put_some("maxConnections", inbound.limits.connections.map(u32::from));
     fields.put_some("maxConnectionsPerSource", inbound.limits.per_source.map(u32::from));
-    fields.append(outbound::stream(&inbound.socket));
+    fields.append(transport::of_inbound(&inbound.transport, &inbound.socket, inbound.span, losses));
     fields
 }
 

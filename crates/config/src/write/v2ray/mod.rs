@@ -7,6 +7,8 @@ mod inbound;
 mod normal;
 mod outbound;
 mod rule;
+mod transport;
+mod tunnel;
 
 pub(super) use normal::never_holds;
 pub(super) use rule::condition_fields;

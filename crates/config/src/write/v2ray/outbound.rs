@@ -8,10 +8,10 @@ use super::{
     },
     entries,
     inbound::account,
+    transport, tunnel,
 };
 use crate::model::{
     Config, DnsOutbound, FreedomResolve, OtherQuestions, Outbound, OutboundProtocol, ProxyServer, Redirect,
-    SocketOptions,
 };
 
 /// `outbounds`: the one for what no rule takes comes first, and what stands for actions last.
@@ -42,10 +42,10 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Fields {
         OutboundProtocol::Blackhole { http_response } => ("blackhole", blackhole(*http_response)),
         OutboundProtocol::Socks(servers) => ("socks", self::servers(servers)),
         OutboundProtocol::Http(servers) => ("http", self::servers(servers)),
-        OutboundProtocol::Shadowsocks(_) => ("shadowsocks", Fields::default()),
-        OutboundProtocol::Vmess(_) => ("vmess", Fields::default()),
-        OutboundProtocol::Vless(_) => ("vless", Fields::default()),
-        OutboundProtocol::Trojan(_) => ("trojan", Fields::default()),
+        OutboundProtocol::Shadowsocks(servers) => ("shadowsocks", tunnel::shadowsocks_servers(servers)),
+        OutboundProtocol::Vmess(servers) => ("vmess", tunnel::vmess_servers(servers)),
+        OutboundProtocol::Vless(servers) => ("vless", tunnel::vless_servers(servers)),
+        OutboundProtocol::Trojan(servers) => ("trojan", tunnel::trojan_servers(servers)),
         OutboundProtocol::Dns(dns) => ("dns", self::dns(dns)),
         OutboundProtocol::Api => ("api", Fields::default()),
         OutboundProtocol::Loopback { inbound } => ("loopback", loopback(inbound)),
@@ -64,7 +64,8 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Fields {
     fields.put("protocol", protocol);
     fields.put_filled("settings", settings);
     fields.put_some("sendThrough", outbound.socket.send_through.map(|ip| ip.to_string()));
-    fields.append(stream(&outbound.socket));
+    let Outbound { transport, socket, detour, span, .. } = outbound;
+    fields.append(transport::of_outbound(transport, socket, detour.as_ref(), *span, losses));
     fields
 }
 
@@ -124,22 +125,4 @@ fn loopback(inbound: &Tag) -> Fields {
     let mut settings = Fields::default();
     settings.put("inboundTag", inbound.as_str());
     settings
-}
-
-/// `streamSettings` with what is set on sockets, if something is.
-pub(super) fn stream(socket: &SocketOptions) -> Fields {
-    let seconds = |duration: std::time::Duration| duration.as_secs();
-    let mut options = Fields::default();
-    options.put_some("mark", socket.mark);
-    options.put_some("interface", socket.interface.as_deref());
-    options.put_some("tcpKeepAliveIdle", socket.keep_alive_idle.map(seconds));
-    options.put_some("tcpKeepAliveInterval", socket.keep_alive_interval.map(seconds));
-    let millis = socket.user_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-    options.put_some("tcpUserTimeout", millis);
-    options.put_some("tcpFastOpen", socket.fast_open);
-    options.put_some("tcpcongestion", socket.congestion.as_deref());
-    let (mut stream, mut fields) = (Fields::default(), Fields::default());
-    stream.put_filled("sockopt", options);
-    fields.put_filled("streamSettings", stream);
-    fields
 }

@@ -51,7 +51,7 @@ impl Association {
         core.udp.buffers.with(|buffer| {
             let received = match &self.client.link {
                 Link::Own(socket) => socket.receive(buffer),
-                Link::Shared { .. } | Link::Stream(_) => {
+                Link::Shared { .. } | Link::Sealed { .. } | Link::Stream(_) => {
                     let datagrams = taken.iter().map(|(source, datagram)| (*source, datagram.as_slice()));
                     return self.take_from_client(datagrams, now);
                 }

@@ -41,17 +41,31 @@ async fn in_front(outbounds: Vec<Value>) -> Waypost {
     Waypost::start(&config.to_string(), None).await
 }
 
-/// Waypost behind clients of others.
+/// Waypost behind clients of others, which send to one port both streams and datagrams.
 async fn behind(inbounds: Vec<Value>) -> Waypost {
     let tagged = inbounds.into_iter().enumerate().map(|(index, mut inbound)| {
         inbound["tag"] = json!(format!("in{index}"));
         inbound["listen"] = json!("127.0.0.1");
         inbound["port"] = json!(0);
+        if inbound["protocol"] == "shadowsocks" {
+            inbound["port"] = json!(free_port());
+        }
         inbound
     });
     let inbounds: Vec<Value> = tagged.collect();
     let config = json!({"inbounds": inbounds, "outbounds": [{"tag": "direct", "protocol": "freedom"}]});
     Waypost::start(&config.to_string(), None).await
+}
+
+/// A port that was free a moment ago for streams and for datagrams.
+fn free_port() -> u16 {
+    let local = std::net::Ipv4Addr::LOCALHOST;
+    let both = || {
+        let listener = std::net::TcpListener::bind((local, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::net::UdpSocket::bind((local, port)).ok().map(|_socket| port)
+    };
+    std::iter::repeat_with(both).flatten().next().unwrap()
 }
 
 /// `streamSettings` of a client.
