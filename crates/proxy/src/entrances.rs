@@ -205,9 +205,9 @@ impl Entrances {
                 (shadowsocks.networks, DoorSettings::sealed(inbound, server.clone()))
             }
             // Theirs come in streams.
-            InboundProtocol::Vmess(_)
-            | InboundProtocol::Vless(_)
-            | InboundProtocol::Trojan(_) => return Ok(None),
+            InboundProtocol::Vmess(_) | InboundProtocol::Vless(_) | InboundProtocol::Trojan(_) => {
+                return Ok(None);
+            }
         };
         let (true, Listen::Ports { ip, ports }) = (networks.udp, &inbound.listen) else {
             return Ok(None);

@@ -1,13 +1,9 @@
-use std::{
-    fmt,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc};
 
 /// What the peers' clocks may differ by in seconds (SIP022 §3.1.3).
 const MAX_DIFFERENCE: u64 = 30;
 
-/// Tells the time of the day in seconds since 1970. The one that is there by default is the system's.
+/// Tells the time of the day in seconds since 1970.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
 
@@ -33,22 +29,8 @@ impl Clock {
     }
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new(system_seconds)
-    }
-}
-
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[clock]")
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "peers compare the time of the day, and tests give another clock"
-)]
-fn system_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

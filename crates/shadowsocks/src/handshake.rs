@@ -267,3 +267,46 @@ impl User {
         Self { name, key, identity }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+    use crate::{Clock, Method, Server};
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
+
+    /// Serves a request of SIP022 whose first chunk holds `content`.
+    fn serve_2022(content: &[u8]) -> Result<String, HandshakeError> {
+        let method = Method::Blake3Aes128Gcm;
+        let mut wire = vec![5; 16];
+        let mut cipher = StreamCipher::new(method, &Key::try_new(method, KEY).unwrap(), &wire);
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        for part in [&[&[REQUEST], &1000u64.to_be_bytes()[..], &length].concat(), content] {
+            let start = wire.len();
+            wire.extend_from_slice(part);
+            cipher.seal_from(start, &mut wire);
+        }
+        let server = Server::try_new(method, KEY, [], Clock::new(|| 1000)).unwrap();
+        match server.handshake(&mut StdRng::seed_from_u64(1)).advance(&wire) {
+            Step::Done { output, .. } => Ok(String::from_utf8(output.first).unwrap()),
+            Step::Fail { error, .. } => Err(error),
+            Step::NeedMore | Step::Send(_) => panic!("wants more"),
+        }
+    }
+
+    #[test]
+    fn a_request_of_2022_has_payload_or_padding_behind_a_whole_target() {
+        let target = b"\x01\x0a\0\0\x01\0\x50";
+        let serve = |behind: &[u8]| serve_2022(&[target, behind].concat());
+        assert_eq!(serve(b"\0\0hello"), Ok("hello".to_owned()));
+        assert_eq!(serve(b"\0\x03abchello"), Ok("hello".to_owned()));
+        assert_eq!(serve(b"\0\x03abc"), Ok(String::new()));
+        assert_eq!(serve(b"\0\0"), Err(HandshakeError::NoPadding));
+        assert_eq!(serve(b"\0\x04abc"), Err(HandshakeError::TooShort));
+        assert_eq!(serve(b"\0"), Err(HandshakeError::TooShort));
+        assert_eq!(serve_2022(&target[..5]), Err(HandshakeError::TooShort));
+        assert_eq!(serve_2022(b"\x09"), Err(HandshakeError::Target(TargetError::Type { found: 9 })));
+    }
+}

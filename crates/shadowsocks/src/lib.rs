@@ -1,10 +1,10 @@
 //! Shadowsocks, client and server side: SIP004 (AEAD), SIP022 (2022) and SIP023 (users of 2022).
 //!
 //! [`Client`] and [`Server`] hold keys and open no sockets. A connection comes to a sealer and an opener
-//! (see [`waypost_wire::Seal`] and [`waypost_wire::Open`]), which [`Client::stream`] and [`Server::accept`]
-//! put around any stream; datagrams go through [`ClientDatagrams`] and [`ServerDatagrams`]. Whatever a peer
-//! sends, nothing here panics, and nothing takes more memory than the longest chunk or datagram. The time
-//! of the day comes from a [`Clock`].
+//! (see [`waypost_wire::Seal`] and [`waypost_wire::Open`]), after a [`Handshake`] on the server's side;
+//! datagrams go through [`ClientDatagrams`] and [`ServerDatagrams`]. Whatever a peer sends, nothing here
+//! panics, and nothing takes more memory than the longest chunk or datagram. Randomness is an argument;
+//! the time of the day comes from a [`Clock`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -13,7 +13,6 @@ mod clock;
 mod datagram;
 mod method;
 mod server;
-mod stream;
 
 mod cipher;
 mod handshake;
@@ -32,5 +31,4 @@ pub use key::KeyError;
 pub use method::{Method, UnknownMethod};
 pub use opener::{OpenError, Opener};
 pub use sealer::Sealer;
-pub use server::{AcceptedStream, Refused, RefusedReason, Server};
-pub use stream::Coded;
+pub use server::Server;

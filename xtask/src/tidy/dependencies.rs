@@ -6,7 +6,7 @@ use super::Problem;
 use crate::workspace::Package;
 
 /// The crates of the project that each one may depend on, by name without prefix.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("net", &[]),
     ("geodata", &["net"]),
     ("geosite", &["net"]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("config", &["net", "geodata"]),
     ("dns", &["net", "geosite"]),
     ("transport", &["net", "wire"]),
+    ("shadowsocks", &["net", "wire"]),
     ("proxy", PROXY),
     ("api", &["net", "config", "proxy"]),
     ("grpc", &["net", "config", "proxy"]),
@@ -46,6 +47,7 @@ const PROXY: &[&str] = &[
     "config",
     "dns",
     "transport",
+    "shadowsocks",
 ];
 
 /// Dependencies that mean a runtime or IO.
@@ -56,8 +58,8 @@ const WITH_IO: [&str; 10] =
 
 /// Serialisation belongs to the configuration and to the API.
 const SERIALISATION: [&str; 2] = ["serde", "serde_json"];
-const WITHOUT_SERIALISATION: [&str; 9] =
-    ["net", "geosite", "geoip", "router", "ring", "health", "balance", "wire", "geodata"];
+const WITHOUT_SERIALISATION: [&str; 10] =
+    ["net", "geosite", "geoip", "router", "ring", "health", "balance", "wire", "geodata", "shadowsocks"];
 
 /// Only the shell and what is above it know the configuration, besides itself.
 const WITH_CONFIG: [&str; 9] =

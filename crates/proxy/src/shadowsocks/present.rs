@@ -29,8 +29,7 @@ impl Client {
     ///
     /// If the password is no key for the method.
     pub(crate) fn try_new(key: &ShadowsocksKey) -> Result<Self, KeyError> {
-        let client = engine::Client::try_new(method(key.method), key.password.expose())?;
-        Ok(Self(client.with_clock(clock())))
+        Ok(Self(engine::Client::try_new(method(key.method), key.password.expose(), clock())?))
     }
 
     /// A stream to `target` inside of one to the server.
@@ -65,8 +64,8 @@ impl Server {
             .iter()
             .map(|user| (user.name.clone().unwrap_or_else(|| Arc::from("")), user.credential.expose()));
         let password = password.as_ref().map_or("", |password| password.expose());
-        let server = engine::Server::try_new(method(inbound.method), password, users)?.with_clock(clock());
-        let datagrams = Mutex::new(server.datagrams());
+        let server = engine::Server::try_new(method(inbound.method), password, users, clock())?;
+        let datagrams = Mutex::new(server.datagrams(&mut thread_rng()));
         Ok(Self { server, name: name.clone(), datagrams })
     }
 

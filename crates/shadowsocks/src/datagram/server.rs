@@ -1,6 +1,6 @@
 use std::{collections::HashMap, fmt, net::SocketAddr, ops::Range, sync::Arc};
 
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
 use waypost_net::Target;
 
 use super::{
@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     cipher::SessionCipher,
-    client::thread_rng,
     handshake::find_user,
     method::Edition,
     server::{ServerState, User},
@@ -82,12 +81,12 @@ struct Numbered {
 }
 
 impl ServerDatagrams {
-    pub(crate) fn new(state: Arc<ServerState>) -> Self {
+    pub(crate) fn new(state: Arc<ServerState>, rng: &mut impl Rng) -> Self {
         let request_layout = match state.method.edition() {
             Edition::Aead => None,
             Edition::Aead2022 => Some(Layout::new(state.method, &state.own.key)),
         };
-        let rng = StdRng::from_rng(&mut thread_rng());
+        let rng = StdRng::from_rng(rng);
         let (sessions, ids) = (HashMap::new(), HashMap::new());
         Self { state, rng, request_layout, sessions, ids, next_id: 0, scratch: Vec::new() }
     }

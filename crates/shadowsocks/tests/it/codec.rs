@@ -203,7 +203,7 @@ fn a_changed_bit_is_found() {
 #[test]
 fn a_wrong_password_is_found_on_both_sides() {
     for method in Method::ALL {
-        let other = Client::try_new(method, &password(method, 9)).unwrap().with_clock(clock());
+        let other = Client::try_new(method, &password(method, 9), clock()).unwrap();
         let wire = sealed(&mut connect(&other).0, b"hello");
         for has_users in [false, method.has_users()] {
             let refused = accept(&server(method, has_users, clock()), &wire, &[]).unwrap().unwrap_err();
@@ -270,10 +270,10 @@ fn an_answer_of_2022_belongs_to_one_request() {
 fn users_need_a_method_that_tells_them_apart() {
     let method = Method::Blake3ChaCha20Poly1305;
     let own = password(method, 0);
-    let tried = Server::try_new(method, &own, [("anna".into(), own.as_str())]);
+    let tried = Server::try_new(method, &own, [("anna".into(), own.as_str())], clock());
     assert_eq!(tried.unwrap_err(), KeyError::Users { method });
-    assert!(Server::try_new(Method::Aes128Gcm, "", [("anna".into(), "x")]).is_ok());
-    assert_eq!(Server::try_new(Method::Aes128Gcm, "", []).unwrap_err(), KeyError::Empty);
+    assert!(Server::try_new(Method::Aes128Gcm, "", [("anna".into(), "x")], clock()).is_ok());
+    assert_eq!(Server::try_new(Method::Aes128Gcm, "", [], clock()).unwrap_err(), KeyError::Empty);
 }
 
 #[test]

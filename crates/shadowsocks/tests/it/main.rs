@@ -5,4 +5,4 @@
 mod codec;
 mod datagrams;
 mod parties;
-mod streams;
+mod recorded;

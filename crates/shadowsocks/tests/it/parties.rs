@@ -47,7 +47,7 @@ pub(crate) fn server(method: Method, has_users: bool, clock: Clock) -> Server {
     let passwords: Vec<_> = (1..).zip(NAMES).map(|(number, name)| (name, password(method, number))).collect();
     let users =
         passwords.iter().filter(|_| has_users).map(|(name, password)| (Arc::from(*name), password.as_str()));
-    Server::try_new(method, &password(method, 0), users).unwrap().with_clock(clock)
+    Server::try_new(method, &password(method, 0), users, clock).unwrap()
 }
 
 /// The client with a password, for a server with or without users.
@@ -57,7 +57,7 @@ pub(crate) fn client(method: Method, user: Option<u8>, clock: Clock) -> Client {
         Some(number) => password(method, number),
         None => password(method, 0),
     };
-    Client::try_new(method, &password).unwrap().with_clock(clock)
+    Client::try_new(method, &password, clock).unwrap()
 }
 
 /// Every method, without users and, where there can be some, with them.
