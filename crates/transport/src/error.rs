@@ -195,8 +195,8 @@ pub enum TransportError {
 pub enum Moment {
     /// Before or while TLS was agreed on.
     TlsHandshake,
-    /// In TLS, without the farewell that tells a whole transfer from a cut one.
-    WithoutCloseNotify,
+    /// After TLS was agreed on.
+    Tls,
     /// Before the answer to a request had come, or in the middle of a request.
     HttpHandshake,
     /// Before HTTP/2 was agreed on.
@@ -213,7 +213,7 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TlsHandshake => "during the TLS handshake",
-            Self::WithoutCloseNotify => "without ending TLS",
+            Self::Tls => "inside of TLS",
             Self::HttpHandshake => "during the HTTP handshake",
             Self::Http2Handshake => "during the HTTP/2 handshake",
             Self::Frame => "within a WebSocket frame",

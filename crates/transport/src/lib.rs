@@ -37,8 +37,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod coded;
 mod client;
+mod coded;
 mod server;
 
 mod grpc;
@@ -51,8 +51,8 @@ mod http1;
 mod io;
 mod setup;
 
-pub use coded::{Coded, DatagramStream, Datagrams};
 pub use client::{ClientLayer, ClientOptions, ClientTransport};
+pub use coded::{Coded, DatagramStream, Datagrams};
 pub use error::{FirstBytes, Moment, OpenError, TransportError};
 pub use grpc::{GrpcClient, GrpcServer, GrpcStreams};
 pub use http_upgrade::{HttpUpgradeClient, HttpUpgradeServer};

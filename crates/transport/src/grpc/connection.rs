@@ -72,7 +72,12 @@ impl Connection {
                     Ok(()) => TransportError::Closed { during: Moment::Stream },
                     Err(error) => of_task.inbound.explain(&error, Moment::Stream),
                 },
-                reason = watch(inbound, pings, keepalive, has_streams) => reason,
+                reason = async {
+                    let reason = watch(inbound, pings, keepalive, has_streams).await;
+                    // Known before the streams are told by the end of the connection.
+                    of_task.inbound.fail(reason.clone());
+                    reason
+                } => reason,
             };
             of_task.inbound.fail(reason);
         });

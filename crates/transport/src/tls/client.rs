@@ -7,7 +7,7 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 use waypost_net::Host;
 
-use super::{ClientTls, Watched, check_alpn, provider, stream::TlsStream, verify::Verifier};
+use super::{BUFFER_BYTES, ClientTls, Watched, check_alpn, provider, stream::TlsStream, verify::Verifier};
 use crate::{FirstBytes, Io, Moment, SetupError, TransportError};
 
 /// The content types of TLS records with which a server may begin: an alert, or the handshake (RFC 8446 §5.1).
@@ -54,7 +54,9 @@ impl TlsClient {
         wanted: Option<&'static str>,
     ) -> Result<TlsStream<S>, TransportError> {
         let connector = TlsConnector::from(self.config.clone());
-        let connecting = connector.connect(self.server_name.clone(), Watched::new(stream));
+        let connecting = connector.connect_with(self.server_name.clone(), Watched::new(stream), |session| {
+            session.set_buffer_limit(Some(BUFFER_BYTES));
+        });
         let stream = connecting.into_fallible().await.map_err(|(error, stream)| {
             not_tls(stream.first(), &SERVER_STARTS)
                 .unwrap_or_else(|| TransportError::during(Moment::TlsHandshake, &error))

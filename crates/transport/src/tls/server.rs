@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use super::{
-    ServerTls, Watched, check_alpn, client::not_tls, files::Kept, identity::Shown, provider,
+    BUFFER_BYTES, ServerTls, Watched, check_alpn, client::not_tls, files::Kept, identity::Shown, provider,
     stream::TlsStream, verify::add_roots,
 };
 use crate::{Io, Moment, SetupError, TransportError};
@@ -78,7 +78,10 @@ impl TlsServer {
 
     pub(crate) async fn accept<S: Io>(&self, stream: S) -> Result<TlsStream<S>, TransportError> {
         self.refresh();
-        let accepting = TlsAcceptor::from(self.config.clone()).accept(Watched::new(stream));
+        let acceptor = TlsAcceptor::from(self.config.clone());
+        let accepting = acceptor.accept_with(Watched::new(stream), |session| {
+            session.set_buffer_limit(Some(BUFFER_BYTES));
+        });
         let accepted = accepting.into_fallible().await.map_err(|(error, stream)| {
             not_tls(stream.first(), &CLIENT_STARTS).unwrap_or_else(|| explain(&error))
         })?;

@@ -25,7 +25,7 @@ fn explain(error: io::Error) -> io::Error {
     if error.get_ref().is_none() {
         return error;
     }
-    TransportError::during(Moment::WithoutCloseNotify, &error).into_io()
+    TransportError::during(Moment::Tls, &error).into_io()
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
@@ -36,7 +36,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, buffer)).map_err(explain)?;
+        match ready!(Pin::new(&mut self.inner).poll_read(context, buffer)) {
+            Ok(()) => {}
+            // Many servers close without a close_notify (RFC 8446 §6.1), and what has come counts. Who wants
+            // to know a cut transfer from a whole one finds out by what is inside.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
+            Err(error) => return Poll::Ready(Err(explain(error))),
+        }
         loop {
             let so_far = buffer.filled().len();
             if so_far == before || buffer.remaining() == 0 {

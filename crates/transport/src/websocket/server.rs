@@ -105,20 +105,25 @@ impl WebSocketAcceptor {
     /// Checks the path, and takes early data out of the request.
     fn early_data(&self, request: &Request) -> Result<Vec<u8>, TransportError> {
         let exact = if self.path.contains('?') { request.target.as_str() } else { request.path() };
-        let encoded = match &self.early_data {
-            None if exact != self.path => return Err(request.wrong_path()),
-            None => "",
-            Some(EarlyData { header: Some(_), .. }) if exact != self.path => return Err(request.wrong_path()),
-            Some(EarlyData { header: Some(name), .. }) => request.header(name).unwrap_or_default(),
-            Some(EarlyData { header: None, .. }) => {
-                request.target.strip_prefix(&self.path).ok_or_else(|| request.wrong_path())?
+        match &self.early_data {
+            None if exact != self.path => Err(request.wrong_path()),
+            None => Ok(Vec::new()),
+            Some(EarlyData { header: Some(_), .. }) if exact != self.path => Err(request.wrong_path()),
+            Some(EarlyData { header: Some(name), .. }) => {
+                let encoded = request.header(name).unwrap_or_default();
+                let broken = TransportError::WrongRequest { problem: "early data that is no base64url" };
+                BASE64_URL_SAFE_NO_PAD.decode(url_safe(encoded)).map_err(|_not_base64| broken)
             }
-        };
-        let broken = || TransportError::WrongRequest { problem: "early data that is no base64url" };
-        BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_not_base64| match &self.early_data {
-            // What follows the path is no early data but another path.
-            Some(EarlyData { header: None, .. }) => request.wrong_path(),
-            Some(EarlyData { header: Some(_), .. }) | None => broken(),
-        })
+            // What follows the path may be another path as well.
+            Some(EarlyData { header: None, .. }) => {
+                let encoded = request.target.strip_prefix(&self.path).ok_or_else(|| request.wrong_path())?;
+                BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_not_base64| request.wrong_path())
+            }
+        }
     }
+}
+
+/// Some clients send ordinary base64, which Xray takes as well.
+fn url_safe(text: &str) -> String {
+    text.trim_end_matches('=').replace('+', "-").replace('/', "_")
 }

@@ -1,6 +1,5 @@
 //! What every layer must do.
 
-use rcgen::CertificateParams;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use waypost_transport::{
     ClientLayer, ClientTransport, EARLY_DATA_HEADER, EarlyData, GrpcClient, GrpcServer, HttpUpgradeClient,
@@ -39,7 +38,7 @@ fn layers() -> Vec<(ClientLayer, ServerLayer)> {
 /// Every layer, with and without TLS.
 fn worlds() -> Vec<(ClientTransport, World)> {
     let authority = Authority::new();
-    let issued = authority.issue_as(CertificateParams::new([NAME.to_owned()]).unwrap());
+    let issued = authority.issue(NAME);
     let mut worlds = Vec::new();
     for (near, far) in layers() {
         worlds.push((client(None, near.clone()), World::new(server(None, far.clone()))));

@@ -1,6 +1,10 @@
 //! Client against server for every layer, with and without TLS, and either side against peers that do
 //! something else.
-#![expect(clippy::unwrap_used, reason = "helpers run in tests only, where a panic is the way to fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers run in tests only, where a panic is the way to fail"
+)]
 
 mod grpc;
 mod http;

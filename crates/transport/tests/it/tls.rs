@@ -14,7 +14,7 @@ use waypost_transport::{
 };
 
 use crate::world::{
-    Authority, Issued, NAME, World, client, client_tls, open_to_bytes, reason, send_to, server, server_tls,
+    Authority, Issued, NAME, World, client, client_tls, open_to_bytes, send_to, server, server_tls,
 };
 
 /// What comes of it when these two meet.
@@ -109,7 +109,7 @@ async fn the_time_of_a_certificate_counts() {
             }
             let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
             change(&mut params);
-            authority.issue_as(params)
+            authority.issue_as(&params)
         };
         let check = async |issued: &Issued| {
             let own = if trusts_itself { &issued.certificate } else { &authority.certificate };
@@ -244,10 +244,10 @@ async fn clients_show_certificates_where_they_must() {
         let versions = TlsVersions { min: TlsVersion::V1_2, max };
         let with =
             |identity: Option<Identity>| ClientTls { identity, versions, ..client_tls(authority.roots()) };
-        let own = authority.issue_as(good.clone()).identity();
+        let own = authority.issue_as(&good).identity();
         assert_eq!(meet(with(Some(own)), far()).await, Ok(()));
         assert_eq!(meet(with(None), far()).await, Err(TransportError::ClientCertificateWanted));
-        let foreign = other.issue_as(good.clone()).identity();
+        let foreign = other.issue_as(&good).identity();
         let unknown = Err(TransportError::Alert { alert: AlertDescription::UnknownCA });
         assert_eq!(meet(with(Some(foreign)), far()).await, unknown);
     }
@@ -340,14 +340,18 @@ async fn a_peer_that_speaks_something_else_is_told_by_its_first_bytes() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_told_from_one_that_ended() {
+async fn a_connection_that_ends_without_a_farewell_ends_all_the_same() {
     let authority = Authority::new();
     let client = client(Some(client_tls(authority.roots())), ClientLayer::Raw);
     let mut world = World::new(server(Some(server_tls(&authority.issue(NAME))), ServerLayer::Raw));
     let (mut near, far) = world.pair(&client).await;
+    let mut far = far;
+    far.write_all(b"all").await.unwrap();
+    far.flush().await.unwrap();
     drop(far);
-    let cut = near.read(&mut [0]).await;
-    assert_eq!(reason(cut), TransportError::Closed { during: Moment::WithoutCloseNotify });
+    let mut came = Vec::new();
+    near.read_to_end(&mut came).await.unwrap();
+    assert_eq!(came, b"all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -425,5 +429,5 @@ fn options_that_contradict_themselves_are_refused() {
 #[test]
 fn a_key_is_not_shown() {
     let identity = Authority::new().issue(NAME).identity();
-    assert!(format!("{identity:?}").ends_with("key: Pkcs8([secret key elided]) }"), "{identity:?}");
+    assert!(format!("{identity:?}").contains("[secret key elided]"), "{identity:?}");
 }

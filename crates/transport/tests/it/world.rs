@@ -51,17 +51,19 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
         let key = KeyPair::generate().unwrap();
+        // Two of the same name would be taken for each other until a signature is wrong.
+        let name = BASE64_STANDARD.encode(key.public_key_raw());
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).unwrap().der().clone();
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
     pub(crate) fn issue(&self, name: &str) -> Issued {
-        self.issue_as(CertificateParams::new([name.to_owned()]).unwrap())
+        self.issue_as(&CertificateParams::new([name.to_owned()]).unwrap())
     }
 
-    pub(crate) fn issue_as(&self, params: CertificateParams) -> Issued {
+    pub(crate) fn issue_as(&self, params: &CertificateParams) -> Issued {
         let key = KeyPair::generate().unwrap();
         Issued::new(&params.signed_by(&key, &self.issuer).unwrap(), &key)
     }

@@ -24,6 +24,7 @@ mod groups;
 mod grpc;
 mod http;
 mod interop;
+mod keyed;
 mod matrix;
 mod namespace;
 mod openapi;
