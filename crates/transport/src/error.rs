@@ -369,7 +369,8 @@ impl From<CertificateError> for TransportError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enums of rustls are open")]
     fn from(problem: CertificateError) -> Self {
         match problem {
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            // An authority of the same name has another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::Expired => Self::CertificateExpired { since: None },
             CertificateError::ExpiredContext { time, not_after } => Self::CertificateExpired {
                 since: time.as_secs().checked_sub(not_after.as_secs()).map(Duration::from_secs),

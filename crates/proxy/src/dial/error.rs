@@ -109,12 +109,12 @@ pub enum DialError {
         inbound: Tag,
     },
     /// TLS or a transport failed on the way to a proxy.
-    #[error("the proxy `{proxy}`: {source}")]
+    #[error("the proxy `{proxy}`: {problem}")]
     Transport {
         /// The proxy.
         proxy: Host,
         /// What is wrong.
-        source: TransportError,
+        problem: TransportError,
     },
     /// The outbound that leads to a proxy does not.
     #[error("no connection to the proxy by the outbound `{outbound}`: {problem}")]

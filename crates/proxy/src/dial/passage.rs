@@ -72,8 +72,8 @@ impl Passage {
         let opened = match timeout_at(deadline, Box::pin(transport.open(server, raw))).await {
             Err(_elapsed) => return Err(DialError::HandshakeTimeout { proxy: proxy() }),
             Ok(Err(OpenError::Connect(error))) => return Err(error),
-            Ok(Err(OpenError::Transport(source))) => {
-                return Err(DialError::Transport { proxy: proxy(), source });
+            Ok(Err(OpenError::Transport(problem))) => {
+                return Err(DialError::Transport { proxy: proxy(), problem });
             }
             Ok(Ok(opened)) => opened,
         };

@@ -17,37 +17,38 @@ const TLS: u8 = 0x16;
 pub struct TrojanSealer {
     plain: PlainSealer,
     has_begun: bool,
-    asks_in_tls: Arc<AtomicBool>,
+    may_ask_a_site: Arc<AtomicBool>,
 }
 
 /// Reads what the server answers.
 #[derive(Debug)]
 pub struct TrojanOpener {
     is_settled: bool,
-    asks_in_tls: Arc<AtomicBool>,
+    /// Whether something was asked that a web site would answer.
+    may_ask_a_site: Arc<AtomicBool>,
 }
 
 /// Why an answer is none of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrojanOpenError {
-    /// A web site answered to the begin of TLS: the server takes strangers there.
+    /// A web site answered to the begin of TLS, or to nothing: the server takes strangers there.
     #[error("the trojan server answered as a web site: it does not know the password")]
     Site,
 }
 
 /// Both directions of a byte stream, the first of which begins with `plain`.
 pub(super) fn both(plain: PlainSealer) -> (TrojanSealer, TrojanOpener) {
-    let asks_in_tls = Arc::<AtomicBool>::default();
-    let sealer = TrojanSealer { plain, has_begun: false, asks_in_tls: asks_in_tls.clone() };
-    (sealer, TrojanOpener { is_settled: false, asks_in_tls })
+    let may_ask_a_site = Arc::<AtomicBool>::default();
+    let sealer = TrojanSealer { plain, has_begun: false, may_ask_a_site: may_ask_a_site.clone() };
+    (sealer, TrojanOpener { is_settled: false, may_ask_a_site })
 }
 
 impl Seal for TrojanSealer {
     fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
         if let (false, Some(first)) = (self.has_begun, plain.first()) {
             self.has_begun = true;
-            self.asks_in_tls.store(*first == TLS, Ordering::Relaxed);
+            self.may_ask_a_site.store(*first != TLS, Ordering::Relaxed);
         }
         self.plain.seal(plain, wire);
     }
@@ -69,7 +70,7 @@ impl Open for TrojanOpener {
     type Error = TrojanOpenError;
 
     fn open(&mut self, wire: &mut [u8]) -> Result<Opened, TrojanOpenError> {
-        if !self.is_settled && self.asks_in_tls.load(Ordering::Relaxed) && !wire.is_empty() {
+        if !self.is_settled && !self.may_ask_a_site.load(Ordering::Relaxed) && !wire.is_empty() {
             if SITE.starts_with(wire) && wire.len() < SITE.len() {
                 return Ok(Opened::NeedMore { at_least: SITE.len() });
             }
@@ -112,6 +113,7 @@ mod tests {
             check(b"\x16\x03\x01", answer, all(answer));
         }
         check(b"GET / HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n", all(b"HTTP/1.1 200 OK\r\n"));
-        check(b"", b"HTTP/1.1 200 OK\r\n", all(b"HTTP/1.1 200 OK\r\n"));
+        check(b"", b"HTTP/1.1 400 Bad Request\r\n", Err(TrojanOpenError::Site));
+        check(b"", b"220 mail.example.com ESMTP\r\n", all(b"220 mail.example.com ESMTP\r\n"));
     }
 }

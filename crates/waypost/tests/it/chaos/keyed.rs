@@ -30,8 +30,7 @@ pub(crate) enum Protocol {
     Trojan,
 }
 
-const PROTOCOLS: [Protocol; 4] =
-    [Protocol::Shadowsocks, Protocol::Vmess, Protocol::Vless, Protocol::Trojan];
+const PROTOCOLS: [Protocol; 4] = [Protocol::Shadowsocks, Protocol::Vmess, Protocol::Vless, Protocol::Trojan];
 
 /// A certificate for all nodes.
 fn certificate() -> &'static Path {
@@ -113,8 +112,7 @@ impl Protocol {
 
 /// Two nodes of each protocol, the first of each being the one that is hit.
 async fn scene(test: &str) -> Option<Scene> {
-    let kinds: Vec<Kind> =
-        PROTOCOLS.into_iter().flat_map(|protocol| [Kind::Keyed(protocol); 2]).collect();
+    let kinds: Vec<Kind> = PROTOCOLS.into_iter().flat_map(|protocol| [Kind::Keyed(protocol); 2]).collect();
     let config = |addresses: &[SocketAddr], origin: SocketAddr| {
         let members = addresses.iter().zip(&kinds).enumerate().map(|(index, (address, kind))| {
             let Kind::Keyed(protocol) = kind else { panic!("{kind:?}") };

@@ -89,7 +89,7 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 /// no extensions (RFC 5246 §7.4.1.2).
 const HELLO_LEN: usize = 5 + 4 + 2 + 32 + 1 + 4 + 2;
 
-fn hello(token: u64) -> Vec<u8> {
+pub(crate) fn hello(token: u64) -> Vec<u8> {
     let mut body = vec![3, 3];
     body.extend_from_slice(&[0x5a; 24]);
     body.extend_from_slice(&token.to_be_bytes());

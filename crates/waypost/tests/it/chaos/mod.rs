@@ -26,6 +26,8 @@ use self::{
 };
 use crate::binary::Waypost;
 
+pub(crate) use self::load::hello;
+
 /// Chaos needs the machine for itself; see also `.config/nextest.toml`.
 async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: OnceLock<Mutex<()>> = OnceLock::new();

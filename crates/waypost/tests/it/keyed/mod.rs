@@ -60,7 +60,10 @@ impl Certificate {
     }
 }
 
-/// An origin that says its name to whoever sends a line.
+/// The header in which origins say their names.
+const NAMED: &str = "X-Origin: ";
+
+/// An origin that says its name to whoever sends something.
 async fn origin(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -69,15 +72,26 @@ async fn origin(name: &'static str) -> SocketAddr {
             tokio::spawn(async move {
                 // A client that goes away ends its connection only.
                 let _asked = stream.read(&mut [0; 256]).await;
-                let _told = stream.write_all(name.as_bytes()).await;
+                let answer = format!("HTTP/1.1 204 No Content\r\n{NAMED}{name}\r\n\r\n");
+                let _told = stream.write_all(answer.as_bytes()).await;
             });
         }
     });
     address
 }
 
-/// What the origin behind a SOCKS server says; an error is told in words.
+/// The name of the origin behind a SOCKS server, which is asked for a page; an error is told in words.
 async fn ask(proxy: SocketAddr, login: Option<(&str, &str)>, target: SocketAddr) -> Result<String, String> {
+    ask_with(proxy, login, target, b"GET / HTTP/1.1\r\nHost: origin\r\n\r\n").await
+}
+
+/// The same with other first bytes.
+async fn ask_with(
+    proxy: SocketAddr,
+    login: Option<(&str, &str)>,
+    target: SocketAddr,
+    first: &[u8],
+) -> Result<String, String> {
     let asking = async {
         let failed = |error: std::io::Error| error.to_string();
         let mut stream = TcpStream::connect(proxy).await.map_err(failed)?;
@@ -100,10 +114,11 @@ async fn ask(proxy: SocketAddr, login: Option<(&str, &str)>, target: SocketAddr)
         if reply[1] != 0 {
             return Err(format!("SOCKS reply {}", reply[1]));
         }
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: origin\r\n\r\n").await.map_err(failed)?;
+        stream.write_all(first).await.map_err(failed)?;
         let mut said = String::new();
         stream.read_to_string(&mut said).await.map_err(failed)?;
-        Ok(said)
+        let name = said.lines().find_map(|line| line.strip_prefix(NAMED)).map(str::to_owned);
+        name.ok_or_else(|| format!("no origin, but {said:?}"))
     };
     timeout(LIMIT, asking).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }

@@ -123,8 +123,7 @@ async fn users_of_socks_are_users_as_well() {
     let origins = [origin("anna").await, origin("ben").await];
     let accounts: Vec<Value> =
         (0..2).map(|index| json!({"user": NAMES[index], "pass": PASSWORDS[index]})).collect();
-    let inbound =
-        json!({"protocol": "socks", "settings": {"auth": "password", "accounts": accounts}});
+    let inbound = json!({"protocol": "socks", "settings": {"auth": "password", "accounts": accounts}});
     let server = server(vec![inbound], origins).await;
     for (user, who) in ["anna", "ben"].into_iter().enumerate() {
         let login = Some((NAMES[user], PASSWORDS[user]));
