@@ -9,7 +9,7 @@ use super::{
     peer::{Certificate, Launch, Peer, SERVER_NAME},
     server_stream,
 };
-use crate::programs::require;
+use crate::sing_box::require_sing_box;
 
 /// A protocol over a transport, as both programs write it.
 struct Case {
@@ -115,7 +115,7 @@ fn run(config: &Value) -> Launch {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sing_box_server_takes_what_is_sent_to_it() {
-    let Some(program) = require("sing-box", "interop: sing-box server") else { return };
+    let Some(program) = require_sing_box("interop: sing-box server") else { return };
     let certificate = Certificate::new();
     let server = Peer::start(&program, cases().len(), |ports| {
         let inbounds: Vec<Value> = cases()
@@ -156,7 +156,7 @@ async fn a_sing_box_server_takes_what_is_sent_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sing_box_client_is_served() {
-    let Some(program) = require("sing-box", "interop: sing-box client") else { return };
+    let Some(program) = require_sing_box("interop: sing-box client") else { return };
     let certificate = Certificate::new();
     let inbounds = cases().into_iter().map(|case| {
         let mut inbound = case.v2ray_inbound;
