@@ -6,6 +6,7 @@
     reason = "helpers run in tests only, where a panic is the way to fail"
 )]
 
+mod coded;
 mod grpc;
 mod http;
 mod layers;
