@@ -202,6 +202,7 @@ mod tests {
 
     fn group(carried: [u64; CAST.len()]) -> GroupReport {
         let member = |(cast, carried): (&crate::script::Cast, u64)| MemberReport {
+            last_fault: None,
             is_group: false,
             volume: Volume::default(),
             tag: Tag::from(cast.name),

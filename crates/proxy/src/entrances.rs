@@ -16,6 +16,7 @@ use crate::{
     BindError, BoundAddress, BoundListener, Inherited, ListenAddress, Listener, StartError, Workers,
     inbound::{Entry, Inbound},
     snapshot::Snapshot,
+    sniffing::Sniffing,
     tunnel::Replays,
     udp::{Door, DoorSettings, Hub, UdpPort},
 };
@@ -125,7 +126,8 @@ impl Entrances {
                 Some(_) => Inbound { entry: self.entry_of(&made), ..made },
                 None => made,
             };
-            made.udp = self.plan_datagrams(inbound, &made.entry, &mut plan)?;
+            made.udp =
+                self.plan_datagrams(inbound, &made.entry, snapshot.sniffing(index).as_ref(), &mut plan)?;
             if let (Some(known), true) = (known, inbound.tag.is_some())
                 && known.limits == inbound.limits
                 && let Some(entrance) = self.stream_of(&made.tag)
@@ -184,6 +186,7 @@ impl Entrances {
         &self,
         inbound: &model::Inbound,
         entry: &Entry,
+        sniffing: Option<&Arc<Sniffing>>,
         plan: &mut Plan,
     ) -> Result<Option<UdpPort>, StartError> {
         let (networks, settings) = match &inbound.protocol {
@@ -197,12 +200,12 @@ impl Entrances {
             }
             InboundProtocol::Door(door) => {
                 let Some(ip) = inbound.listen.ip() else { return Ok(None) };
-                (door.networks, DoorSettings::to_target(inbound, door, ip))
+                (door.networks, DoorSettings::to_target(inbound, door, ip, sniffing.cloned()))
             }
             InboundProtocol::Shadowsocks(shadowsocks) => {
                 let Entry::Tunnel(tunnel) = entry else { return Ok(None) };
                 let Some(server) = tunnel.sealed() else { return Ok(None) };
-                (shadowsocks.networks, DoorSettings::sealed(inbound, server.clone()))
+                (shadowsocks.networks, DoorSettings::sealed(inbound, server.clone(), sniffing.cloned()))
             }
             // Theirs come in streams.
             InboundProtocol::Vmess(_) | InboundProtocol::Vless(_) | InboundProtocol::Trojan(_) => {

@@ -132,7 +132,7 @@ async fn answer(inbound: &Inbound, accepted: Accepted, ends: Ends, shared: Share
     match (command, &inbound.udp) {
         (Command::Connect, _) => begin(inbound, client, flow, shared).await.map(Lasting::Connection),
         (Command::UdpAssociate, Some(port)) => {
-            let association = associate(shared.core, client, flow, port, inbound.terms.idle).await;
+            let association = associate(shared.core, client, flow, port, inbound).await;
             association.map(|association| Lasting::Association(Box::new(association)))
         }
         (Command::UdpAssociate, None) => {

@@ -7,23 +7,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
-use tracing::debug;
 use waypost_net::Flow;
 use waypost_router::{Router, Step};
-use waypost_wire::{Sniff, Sniffed, sniff, sniff_so_far};
+use waypost_wire::{Protocols, Sniffed};
 
-use crate::ClientStream;
+use crate::{
+    ClientStream,
+    first_bytes::{log, read, read_datagrams},
+    udp::Waiting,
+};
 
-/// How long the first byte is waited for. A client of a protocol in which the server speaks first loses
-/// this and what the timer is late by, 50 ms at most.
-const FIRST_BYTE: Duration = Duration::from_millis(45);
 /// How long is waited in all; V2Ray and Xray wait for 200 ms, of which a distant client needs most for
 /// one round trip.
 const BUDGET: Duration = Duration::from_millis(300);
-/// Ports at which clients speak first, so that a distant one may take its time.
-const CLIENT_FIRST_PORTS: [u16; 2] = [80, 443];
-
 /// What the connections of an inbound are sniffed by.
 #[derive(Debug)]
 pub(crate) struct Sniffing {
@@ -44,18 +40,23 @@ impl Sniffing {
     /// If the client is gone.
     pub(crate) async fn sniff_client(&self, client: &mut ClientStream, flow: &mut Flow) -> io::Result<()> {
         client.answer_early(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
-        if let Some(sniffed) = read(client, flow.target.port).await {
-            debug!(
-                inbound = flow.inbound.as_deref(), source = ?flow.source, target = %flow.target,
-                protocol = sniffed.protocol, host = sniffed.host.as_ref().map(tracing::field::display), "sniffed"
-            );
+        if let Some(sniffed) = read(client, flow.target.port, Protocols::V2RAY, BUDGET).await {
             self.enter(sniffed, flow);
         }
         Ok(())
     }
 
+    /// Looks at the datagrams of a session and enters into `flow` what they say: whether they are QUIC,
+    /// and of which name, or BitTorrent.
+    pub(crate) async fn sniff_datagrams(&self, waiting: &Waiting, flow: &mut Flow) {
+        if let Some(sniffed) = read_datagrams(waiting, Protocols::V2RAY, BUDGET).await {
+            self.enter(sniffed, flow);
+        }
+    }
+
     /// Enters what was recognised into `flow`. The port of the target stays in any case.
     fn enter(&self, sniffed: Sniffed, flow: &mut Flow) {
+        log(flow, &sniffed);
         let Sniffed { protocol, host, attributes } = sniffed;
         flow.protocol = Some(Cow::Borrowed(protocol));
         flow.attributes = attributes;
@@ -75,25 +76,6 @@ impl Sniffing {
         match self.excluded.as_ref().map(|excluded| excluded.route(flow)) {
             Some(Step::Decided(decision)) => decision.rule.is_some(),
             Some(Step::Ask(_) | Step::Perform(_)) | None => false,
-        }
-    }
-}
-
-/// Reads until something is recognised, nothing can be, or the time is over.
-async fn read(client: &mut ClientStream, port: u16) -> Option<Sniffed> {
-    let begin = Instant::now();
-    let first_byte = if CLIENT_FIRST_PORTS.contains(&port) { BUDGET } else { FIRST_BYTE };
-    loop {
-        match sniff(client.rest()) {
-            Sniff::Found(found) => return Some(found),
-            Sniff::Unknown => return None,
-            Sniff::NeedMore => {}
-        }
-        let patience = if client.rest().is_empty() { first_byte } else { BUDGET };
-        match timeout_at(begin + patience, client.read_ahead()).await {
-            Ok(Ok(count)) if count > 0 => {}
-            // Nothing more comes, at least not in time; whoever reads next finds out why.
-            Ok(Ok(_) | Err(_)) | Err(_) => return sniff_so_far(client.rest()),
         }
     }
 }

@@ -22,11 +22,14 @@ mod session;
 mod stay;
 mod streamed;
 mod table;
+mod waiting;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waypost_net::Tag;
+
+use crate::sniffing::Sniffing;
 
 pub(crate) use self::{
     associate::{UdpPort, associate, associate_stream},
@@ -34,6 +37,7 @@ pub(crate) use self::{
     door::{Door, DoorSettings},
     drops::Drops,
     hub::Hub,
+    waiting::Waiting,
 };
 pub use drops::DroppedDatagrams;
 
@@ -77,4 +81,6 @@ struct Facts {
     user: Option<Arc<str>>,
     /// How long a session may be idle, if its protocol does not say less.
     idle: Duration,
+    /// What its sessions are sniffed by.
+    sniffing: Option<Arc<Sniffing>>,
 }

@@ -44,7 +44,17 @@ pub(crate) struct Extension {
 impl<'b> ClientHello<'b> {
     /// Goes to the body of the message that `bytes` begin with.
     pub(crate) fn begin(bytes: &'b [u8]) -> Result<Self, Stop> {
-        let mut hello = Self { bytes, in_record: 0, in_message: MESSAGE_HEAD_BYTES, overfull: false };
+        Self::begin_in(bytes, 0)
+    }
+
+    /// Goes to the body of the message that `bytes` begin with where messages are in no records, as in
+    /// QUIC (RFC 9001 §4.1.3).
+    pub(crate) fn begin_without_records(bytes: &'b [u8]) -> Result<Self, Stop> {
+        Self::begin_in(bytes, usize::MAX)
+    }
+
+    fn begin_in(bytes: &'b [u8], in_record: usize) -> Result<Self, Stop> {
+        let mut hello = Self { bytes, in_record, in_message: MESSAGE_HEAD_BYTES, overfull: false };
         if hello.number(1)? != usize::from(CLIENT_HELLO) {
             return Err(Stop::Malformed);
         }

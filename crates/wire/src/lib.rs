@@ -69,7 +69,9 @@ pub use http_server::HttpServer;
 pub use machine::{ClientError, Machine, ServerError, Socks5Reply, Step};
 pub use request_guard::{Guarded, Refusal, RequestGuard, request_timeout};
 pub use server::{Accept, Command, Opening, Request, Server};
-pub use sniff::{MAX_SNIFF_BYTES, Sniff, Sniffed, sniff, sniff_datagram, sniff_so_far, sniff_widely};
+pub use sniff::{
+    DatagramSniffer, MAX_SNIFF_BYTES, Protocols, Sniff, Sniffed, sniff, sniff_so_far, sniff_widely,
+};
 pub use socks4_server::Socks4Server;
 pub use socks5_client::{Socks5AssociateClient, Socks5Client};
 pub use socks5_server::Socks5Server;

@@ -4,11 +4,16 @@ mod bittorrent;
 mod datagram;
 mod dns;
 mod http;
+mod protocols;
+mod quic;
+mod rdp;
+mod ssh;
 mod tls;
 
 use waypost_net::{Attributes, Host};
 
-pub use self::datagram::sniff_datagram;
+use self::protocols::Protocol;
+pub use self::{datagram::DatagramSniffer, protocols::Protocols};
 
 use crate::client_hello::HANDSHAKE_RECORD;
 
@@ -30,9 +35,11 @@ pub enum Sniff {
 /// A recognised protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sniffed {
-    /// The label as V2Ray has it: `http1`, `tls` or `bittorrent`; or as sing-box has it, `dns` and so on.
+    /// The label as V2Ray has it: `http1`, `tls`, `bittorrent` or `quic`; or as sing-box has it, `dns`,
+    /// `ssh`, `rdp`, `stun`, `dtls` or `ntp`.
     pub protocol: &'static str,
-    /// Whom the client talks to, by the `Host` header or by the server name of TLS, if that is valid.
+    /// Whom the client talks to, by the `Host` header or by the server name of TLS or QUIC, if that
+    /// is valid.
     pub host: Option<Host>,
     /// For HTTP `:method`, `:path` and the headers; empty otherwise.
     pub attributes: Attributes,
@@ -55,7 +62,7 @@ impl Sniffed {
 ///
 /// Looks at no more than [`MAX_SNIFF_BYTES`]. Takes no memory before something is found. Never panics.
 /// However a connection is cut into pieces, the first answer other than [`Sniff::NeedMore`] is the
-/// same, and it stays.
+/// same, and it stays. Each call reads from the beginning.
 ///
 /// ```
 /// use waypost_wire::{Sniff, sniff};
@@ -68,46 +75,45 @@ impl Sniffed {
 /// ```
 #[must_use]
 pub fn sniff(bytes: &[u8]) -> Sniff {
+    sniff_widely(bytes, Protocols::V2RAY)
+}
+
+/// Says what `bytes` begin, as [`sniff`] does, of the protocols that are wanted, among which may be
+/// DNS (RFC 7766), SSH (RFC 4253 §4.2) and RDP (MS-RDPBCGR §2.2.1.1) besides, by the labels `dns`,
+/// `ssh` and `rdp`. What is not wanted is unknown from its first byte on.
+#[must_use]
+pub fn sniff_widely(bytes: &[u8], wanted: Protocols) -> Sniff {
     let looked_at = bytes.get(..MAX_SNIFF_BYTES).unwrap_or(bytes);
-    match detect(looked_at) {
+    match detect(looked_at, wanted) {
         Sniff::NeedMore if bytes.len() < MAX_SNIFF_BYTES => Sniff::NeedMore,
         Sniff::NeedMore | Sniff::Unknown => Sniff::Unknown,
         Sniff::Found(found) => Sniff::Found(found),
     }
 }
 
-/// Says what `bytes` begin when nothing more is waited for: as [`sniff`], but for an HTTP request the
-/// part of the head that has come is enough if a `Host` header is in it.
+/// Says what `bytes` begin when nothing more is waited for: as [`sniff_widely`], but for an HTTP request
+/// the part of the head that has come is enough if a `Host` header is in it.
 #[must_use]
-pub fn sniff_so_far(bytes: &[u8]) -> Option<Sniffed> {
+pub fn sniff_so_far(bytes: &[u8], wanted: Protocols) -> Option<Sniffed> {
     let bytes = bytes.get(..MAX_SNIFF_BYTES).unwrap_or(bytes);
-    match detect(bytes) {
+    match detect(bytes, wanted) {
         Sniff::Found(found) => Some(found),
         Sniff::NeedMore => http::sniff_part(bytes),
         Sniff::Unknown => None,
     }
 }
 
-/// Says what `bytes` begin, as [`sniff`] does, and knows DNS (RFC 7766) and SSH (RFC 4253 §4.2)
-/// besides, by the labels `dns` and `ssh`.
-#[must_use]
-pub fn sniff_widely(bytes: &[u8]) -> Sniff {
-    match bytes.first() {
-        Some(0 | 1) => dns::sniff_stream(bytes),
-        Some(b'S') if bytes.starts_with(SSH) => Sniff::Found(Sniffed::new("ssh", None)),
-        Some(b'S') if SSH.starts_with(bytes) => Sniff::NeedMore,
-        Some(_) | None => sniff(bytes),
-    }
-}
-
-const SSH: &[u8] = b"SSH-";
-
 /// No two of the protocols begin with the same byte.
-fn detect(bytes: &[u8]) -> Sniff {
-    match bytes.first() {
-        None => Sniff::NeedMore,
-        Some(&HANDSHAKE_RECORD) => tls::sniff(bytes),
-        Some(&bittorrent::FIRST_BYTE) => bittorrent::sniff(bytes),
-        Some(_) => http::sniff(bytes),
-    }
+fn detect(bytes: &[u8], wanted: Protocols) -> Sniff {
+    let (protocol, sniff): (Protocol, fn(&[u8]) -> Sniff) = match bytes.first() {
+        None => return Sniff::NeedMore,
+        Some(&HANDSHAKE_RECORD) => (Protocol::Tls, tls::sniff),
+        Some(&bittorrent::FIRST_BYTE) => (Protocol::BitTorrent, bittorrent::sniff),
+        // The length of a question is below 512.
+        Some(0 | 1) => (Protocol::Dns, dns::sniff_stream),
+        Some(&ssh::FIRST_BYTE) => (Protocol::Ssh, ssh::sniff),
+        Some(&rdp::FIRST_BYTE) => (Protocol::Rdp, rdp::sniff),
+        Some(_) => (Protocol::Http, http::sniff),
+    };
+    if wanted.contains(protocol) { sniff(bytes) } else { Sniff::Unknown }
 }

@@ -9,7 +9,9 @@ use axum::{
 };
 use serde::Serialize;
 use waypost_net::Tag;
-use waypost_proxy::{Control, GroupReport, MemberFault, MemberReport, OutboundReport, Role, RuleReport, Volume, Volumes};
+use waypost_proxy::{
+    Control, GroupReport, MemberFault, MemberReport, OutboundReport, Role, RuleReport, Volume, Volumes,
+};
 
 use super::UNTAGGED;
 use crate::{

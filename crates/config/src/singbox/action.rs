@@ -45,11 +45,8 @@ const OPTIONS: [(&str, &[Kind]); 13] = [
     ("client_subnet", &[Kind::Resolve]),
 ];
 
-/// What sing-box can recognise.
-const SNIFFERS: [&str; 11] =
-    ["http", "tls", "bittorrent", "dns", "ssh", "rdp", "quic", "stun", "dtls", "ntp", "utp"];
-/// What can be recognised here.
-const KNOWN_SNIFFERS: [&str; 10] =
+/// What can be recognised.
+const SNIFFERS: [&str; 10] =
     ["http", "tls", "bittorrent", "dns", "ssh", "rdp", "quic", "stun", "dtls", "ntp"];
 
 /// Reads the action of a rule; `None` if it has an error.
@@ -179,15 +176,9 @@ fn read_sniff(rule: &Object<'_>, names: &mut Names, report: &mut Report<'_>) -> 
                 report.error(word.span, format!("unknown sniffer: {}", quote(word.value)));
                 report.help(match nearest(word.value, SNIFFERS) {
                     Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("there are {}", all_of(KNOWN_SNIFFERS)),
+                    None => format!("there are {}", all_of(SNIFFERS)),
                 });
                 return None;
-            }
-            Some(name) if !KNOWN_SNIFFERS.contains(name) => {
-                report
-                    .warning(word.span, format!("{} is not recognised in this version", quote(word.value)))
-                    .help(format!("there are {}", all_of(KNOWN_SNIFFERS)));
-                options.protocols.push((*name).into());
             }
             Some(name) => options.protocols.push((*name).into()),
         }

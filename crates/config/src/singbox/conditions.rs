@@ -377,7 +377,7 @@ fn read_clients(rule: &Object<'_>, report: &mut Report<'_>) -> Option<Vec<Box<st
     if let Some(field) = rule.get("client") {
         report
             .warning(field.key_span, "`client` never matches in this version")
-            .help("programs are recognised by QUIC and SSH, which are not sniffed");
+            .help("remove it; what a client speaks is recognised, and not which program it is");
     }
     Some(clients.into_iter().map(|client| client.value.into()).collect())
 }

@@ -324,7 +324,7 @@ fn read_sniffing(object: &Object<'_>, report: &mut Report<'_>) -> Option<Sniffin
         .warning(sniff.span, "`sniff` of an inbound is the old form, which sing-box 1.13 no longer has")
         .help("write a rule `{\"inbound\": […], \"action\": \"sniff\"}` before the others");
     Some(Sniffing {
-        dest_override: vec![OverrideProtocol::Http, OverrideProtocol::Tls],
+        dest_override: vec![OverrideProtocol::Http, OverrideProtocol::Tls, OverrideProtocol::Quic],
         route_only: !overrides,
         ..Sniffing::default()
     })

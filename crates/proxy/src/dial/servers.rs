@@ -64,7 +64,13 @@ pub(super) struct Server {
 pub(super) enum Key {
     Socks5(Option<Credentials>),
     HttpConnect(Option<Credentials>),
-    Tunnel(Tunnel),
+    Tunnel(Box<Tunnel>),
+}
+
+impl Key {
+    fn tunnel(tunnel: Tunnel) -> Self {
+        Self::Tunnel(Box::new(tunnel))
+    }
 }
 
 /// How datagrams get to servers.
@@ -100,14 +106,14 @@ impl ProxyServers {
             OutboundProtocol::Socks(servers) => each(servers, |account| Ok(Key::Socks5(login(account)?))),
             OutboundProtocol::Http(servers) => each(servers, |account| Ok(Key::HttpConnect(login(account)?))),
             OutboundProtocol::Shadowsocks(servers) => {
-                each(servers, |key| Ok(Key::Tunnel(Tunnel::shadowsocks(key)?)))
+                each(servers, |key| Ok(Key::tunnel(Tunnel::shadowsocks(key)?)))
             }
             OutboundProtocol::Vmess(servers) => {
-                each(servers, |account| Ok(Key::Tunnel(Tunnel::vmess(account))))
+                each(servers, |account| Ok(Key::tunnel(Tunnel::vmess(account))))
             }
-            OutboundProtocol::Vless(servers) => each(servers, |id| Ok(Key::Tunnel(Tunnel::vless(id)))),
+            OutboundProtocol::Vless(servers) => each(servers, |id| Ok(Key::tunnel(Tunnel::vless(id)))),
             OutboundProtocol::Trojan(servers) => {
-                each(servers, |password| Ok(Key::Tunnel(Tunnel::trojan(password))))
+                each(servers, |password| Ok(Key::tunnel(Tunnel::trojan(password))))
             }
             OutboundProtocol::Freedom { .. }
             | OutboundProtocol::Blackhole { .. }
@@ -179,9 +185,8 @@ impl ProxyServers {
         deadline: Instant,
     ) -> Result<(SocketAddr, ClientSession), DialError> {
         let open = |server: &'s Server, share| async move {
-            let Key::Tunnel(Tunnel::Shadowsocks(client)) = &server.key else {
-                return Err(DialError::NoDatagrams);
-            };
+            let Key::Tunnel(tunnel) = &server.key else { return Err(DialError::NoDatagrams) };
+            let Tunnel::Shadowsocks(client) = &**tunnel else { return Err(DialError::NoDatagrams) };
             let found = addresses(&server.at.host, resolver, share).await?;
             let address = found.first().copied().ok_or(DialError::NoAddress)?;
             Ok((SocketAddr::new(address, server.at.port), client.session()))

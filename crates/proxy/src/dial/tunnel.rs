@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Tunnel {
     Shadowsocks(shadowsocks::Client),
-    Vmess(VmessUser, VmessSecurity),
+    Vmess(Box<VmessUser>, VmessSecurity),
     Vless(Uuid),
     Trojan(TrojanUser),
 }
@@ -41,7 +41,7 @@ impl Tunnel {
             Wanted::None => VmessSecurity::None,
             Wanted::Zero => VmessSecurity::Zero,
         };
-        Self::Vmess(VmessUser::new(&uuid(&account.id)), security)
+        Self::Vmess(Box::new(VmessUser::new(&uuid(&account.id))), security)
     }
 
     pub(super) fn vless(id: &UserId) -> Self {

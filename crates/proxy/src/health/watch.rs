@@ -175,7 +175,7 @@ impl Watch {
             match &result {
                 Ok(delay) => debug!(outbound = outbound.tag.as_deref(), ?delay, "probe"),
                 Err(error) => {
-                    debug!(outbound = outbound.tag.as_deref(), error = %Chain(error), "probe failed")
+                    debug!(outbound = outbound.tag.as_deref(), error = %Chain(error), "probe failed");
                 }
             }
             if let (Err(_), Some(target)) = (&result, &settings.connectivity) {

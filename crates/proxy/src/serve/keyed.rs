@@ -54,8 +54,7 @@ pub(super) async fn enter(
                     begin(inbound, client, flow, shared).await.map(Lasting::Connection)
                 }
                 Carries::Datagrams(datagrams) => {
-                    let idle = inbound.terms.idle;
-                    let association = associate_stream(shared.core, datagrams, target, flow, idle);
+                    let association = associate_stream(shared.core, datagrams, target, flow, inbound);
                     Some(Lasting::Association(Box::new(association)))
                 }
             }

@@ -1,16 +1,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 use waypost_config::{Options, Source};
 use waypost_net::{Host, Network};
-use waypost_testkit::tcp_pair;
 
 use super::*;
-use crate::{
-    Stream,
-    build::{Assets, load},
-};
+use crate::build::{Assets, load};
 
 /// What an inbound with these settings and one rule with these conditions sniffs by.
 fn lower(sniffing: &Value, rule: &Value) -> Option<Arc<Sniffing>> {
@@ -62,7 +57,6 @@ fn a_name_takes_the_place_of_a_target_as_in_v2ray_and_xray() {
     for vector in vectors.filter(|vector| vector["kind"] == "should_override") {
         n_vectors += 1;
         let label = vector["sniffed"]["protocol"].as_str().unwrap();
-        // Nothing recognises QUIC in this version, so that no label is `quic`; what decides is the same.
         let label = ["http1", "tls", "quic", "bittorrent"].into_iter().find(|known| *known == label).unwrap();
         let mut settings = json!({"destOverride": vector["destOverride"]});
         for key in ["domainsExcluded", "ipsExcluded"] {
@@ -113,79 +107,4 @@ fn nobody_waits_for_what_nothing_depends_on() {
     ] {
         assert_eq!(lower(&settings, rule).is_some(), sniffs, "{settings} {rule}");
     }
-}
-
-/// Runs `client` against the reader of first bytes; what was recognised, and how long that took.
-async fn read_from<F: Future<Output = TcpStream> + Send + 'static>(
-    port: u16,
-    client: impl FnOnce(TcpStream) -> F,
-) -> (Option<&'static str>, Duration, Vec<u8>) {
-    let (near, far) = tcp_pair().await;
-    let mut stream = ClientStream::silent(Stream::Tcp(near), Vec::new());
-    let writing = tokio::spawn(client(far));
-    let begin = Instant::now();
-    let found = read(&mut stream, port).await.map(|sniffed| sniffed.protocol);
-    let took = begin.elapsed();
-    let seen = stream.rest().to_vec();
-    writing.abort();
-    (found, took, seen)
-}
-
-async fn silent(stream: TcpStream) -> TcpStream {
-    sleep(Duration::from_secs(3600)).await;
-    stream
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_says_nothing_is_waited_for_a_short_while() {
-    let (found, took, _) = read_from(25, silent).await;
-    assert_eq!(found, None);
-    assert!((FIRST_BYTE..FIRST_BYTE * 2).contains(&took), "{took:?}");
-    let (_, took, _) = read_from(443, silent).await;
-    assert!((BUDGET..BUDGET * 2).contains(&took), "{took:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_head_that_does_not_end_is_used_as_far_as_it_came() {
-    let head = b"GET / HTTP/1.1\r\nHost: a.example\r\nX: ";
-    let (found, took, seen) = read_from(8080, |mut stream| async move {
-        stream.write_all(head).await.unwrap();
-        silent(stream).await
-    })
-    .await;
-    assert_eq!(found, Some("http1"));
-    assert!((BUDGET..BUDGET * 2).contains(&took), "{took:?}");
-    assert_eq!(seen, head);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_end_and_a_reset_are_waited_for_no_longer() {
-    let (found, took, seen) = read_from(80, |mut stream| async move {
-        stream.write_all(b"GE").await.unwrap();
-        stream.shutdown().await.unwrap();
-        silent(stream).await
-    })
-    .await;
-    assert_eq!((found, &*seen), (None, &b"GE"[..]));
-    assert!(took < FIRST_BYTE, "{took:?}");
-    let (_, took, _) = read_from(80, |stream| async move {
-        stream.set_zero_linger().unwrap();
-        drop(stream);
-        silent(tcp_pair().await.0).await
-    })
-    .await;
-    assert!(took < FIRST_BYTE, "{took:?}");
-}
-
-#[tokio::test]
-async fn no_more_is_kept_than_is_looked_at() {
-    let (found, _, seen) = read_from(80, |mut stream| async move {
-        stream.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
-        // It fails when the reader is done.
-        let _written = stream.write_all(&[b'x'; 1 << 20]).await;
-        silent(stream).await
-    })
-    .await;
-    assert_eq!(found, None);
-    assert!(seen.len() < waypost_wire::MAX_SNIFF_BYTES + crate::wire_io::READ_BYTES, "{}", seen.len());
 }

@@ -4,7 +4,6 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -22,7 +21,7 @@ use super::{
     hub::{Hub, Place},
     streamed::Streamed,
 };
-use crate::{ClientStream, shared::Core};
+use crate::{ClientStream, inbound::Inbound, shared::Core};
 
 /// Where the clients of an inbound send datagrams.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +39,7 @@ pub(crate) async fn associate(
     client: ClientStream,
     flow: Flow,
     port: &UdpPort,
-    idle: Duration,
+    inbound: &Inbound,
 ) -> Option<Association> {
     // A client of a Unix socket is on this machine.
     let here = IpAddr::from(Ipv4Addr::LOCALHOST);
@@ -65,8 +64,7 @@ pub(crate) async fn associate(
         _place: place,
         is_over: false,
     };
-    let Flow { source, local, inbound, user, .. } = flow;
-    Some(Association::new(core.clone(), Facts { source, local, inbound, user, idle }, client))
+    Some(Association::new(core.clone(), facts(flow, inbound), client))
 }
 
 /// A way for the datagrams of a client, the address of this end, and what holds it open.
@@ -86,7 +84,7 @@ pub(crate) fn associate_stream(
     datagrams: Box<dyn Datagrams>,
     target: Target,
     flow: Flow,
-    idle: Duration,
+    inbound: &Inbound,
 ) -> Association {
     let streamed = Streamed::from_client(datagrams, target);
     // A client of a Unix socket has no address; nobody else sends in its stream.
@@ -99,6 +97,11 @@ pub(crate) fn associate_stream(
         _place: None,
         is_over: false,
     };
-    let Flow { source, local, inbound, user, .. } = flow;
-    Association::new(core.clone(), Facts { source, local, inbound, user, idle }, client)
+    Association::new(core.clone(), facts(flow, inbound), client)
+}
+
+fn facts(flow: Flow, inbound: &Inbound) -> Facts {
+    let Flow { source, local, inbound: tag, user, .. } = flow;
+    let (idle, sniffing) = (inbound.terms.idle, inbound.sniffing.clone());
+    Facts { source, local, inbound: tag, user, idle, sniffing }
 }

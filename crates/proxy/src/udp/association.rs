@@ -168,7 +168,7 @@ impl Association {
                 self.n_opening = self.n_opening.saturating_sub(1);
                 let Some(session) = self.sessions.get_mut(id) else { return };
                 match opened {
-                    None => session.state = State::Refused { until: now + REFUSED_FOR },
+                    None => session.refuse(now + REFUSED_FOR),
                     Some(opening) => self.opened(id, opening, now),
                 }
             }
@@ -198,6 +198,10 @@ impl Association {
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let before = std::mem::replace(&mut session.state, state);
+        let mut waiting = Vec::new();
+        if let State::Opening { waiting: before } = before {
+            (waiting, session.sniffed) = before.take();
+        }
         if let (None, Some(guard)) = (&session.watch, session.guard()) {
             let connection = guard.connection().clone();
             session.watch = Some(self.tasks.spawn(async move {
@@ -205,7 +209,6 @@ impl Association {
                 TaskEnd::Closed(id)
             }));
         }
-        let State::Opening { waiting } = before else { return };
         let mut upward = Vec::with_capacity(waiting.len());
         for payload in &waiting {
             self.hand_over(id, payload, now, &mut upward);

@@ -55,7 +55,7 @@ enum Kind {
     /// A stream to a proxy server.
     Stream(Mutex<Streamed>),
     /// A socket to a proxy server, by which datagrams go encrypted.
-    Sealed(Sealed),
+    Sealed(Box<Sealed>),
 }
 
 impl Carrier {
@@ -99,7 +99,7 @@ impl Carrier {
         let (server, session) = servers.sealed_datagrams(resolver, deadline).await?;
         let socket = connected(server, &servers.passage().socket).await;
         let socket = socket.map_err(|error| DialError::connect(server, &error))?;
-        Self::new(Kind::Sealed(Sealed::new(socket, session)), limit)
+        Self::new(Kind::Sealed(Box::new(Sealed::new(socket, session))), limit)
     }
 
     fn new(kind: Kind, limit: &ConnectionLimit) -> Result<Self, DialError> {
@@ -226,7 +226,10 @@ fn near_end(far: SocketAddr, options: &SocketOptions) -> io::Result<SocketAddr> 
 
 /// The carriers of an association, by outbound, and by target where a carrier has one only.
 #[derive(Debug, Default)]
-pub(super) struct Carriers(Mutex<HashMap<(MemberId, Option<Target>), Arc<OnceCell<Arc<Carrier>>>>>);
+pub(super) struct Carriers(Mutex<HashMap<CarrierKey, Arc<OnceCell<Arc<Carrier>>>>>);
+
+/// An outbound, and the target where a carrier has one only.
+type CarrierKey = (MemberId, Option<Target>);
 
 impl Carriers {
     /// The carrier of a member, opened by `open` if there is none; and whether it was. Those who ask for

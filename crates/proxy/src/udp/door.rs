@@ -25,6 +25,7 @@ use crate::{
     BindError, BoundAddress, Terms,
     shadowsocks::{Received, Server, SessionId},
     shared::Core,
+    sniffing::Sniffing,
 };
 
 /// Senders at a time. One that is silent for as long as its session may be idle is forgotten.
@@ -40,12 +41,14 @@ pub(crate) struct Door {
 }
 
 /// Where a door leads, which may change while it is open.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct DoorSettings {
     leads: Leads,
     pub(crate) inbound: Option<Tag>,
     /// How long a sender may be idle.
     idle: Duration,
+    /// What the sessions of its senders are sniffed by.
+    sniffing: Option<Arc<Sniffing>>,
 }
 
 /// Where its datagrams go.
@@ -71,23 +74,39 @@ impl PartialEq for Leads {
 
 impl DoorSettings {
     /// What a door of a configuration does that listens on `ip`.
-    pub(crate) fn to_target(inbound: &model::Inbound, door: &model::Door, ip: IpAddr) -> Self {
+    pub(crate) fn to_target(
+        inbound: &model::Inbound,
+        door: &model::Door,
+        ip: IpAddr,
+        sniffing: Option<Arc<Sniffing>>,
+    ) -> Self {
         // A checked configuration has a target for every door that takes datagrams.
         let host = door.host.clone().unwrap_or_else(|| Host::from(ip));
-        Self::new(inbound, Leads::Target { host, port: door.port })
+        Self::new(inbound, Leads::Target { host, port: door.port }, sniffing)
     }
 
     /// What is done for clients of Shadowsocks.
-    pub(crate) fn sealed(inbound: &model::Inbound, server: Arc<Server>) -> Self {
-        Self::new(inbound, Leads::Sealed(server))
+    pub(crate) fn sealed(
+        inbound: &model::Inbound,
+        server: Arc<Server>,
+        sniffing: Option<Arc<Sniffing>>,
+    ) -> Self {
+        Self::new(inbound, Leads::Sealed(server), sniffing)
     }
 
-    fn new(inbound: &model::Inbound, leads: Leads) -> Self {
+    fn new(inbound: &model::Inbound, leads: Leads, sniffing: Option<Arc<Sniffing>>) -> Self {
         Self {
             leads,
             inbound: inbound.tag.as_ref().map(|tag| tag.value.clone()),
             idle: Terms::new(&inbound.policy).idle,
+            sniffing,
         }
+    }
+
+    /// Whether senders need not notice that these settings take the place of others.
+    fn leads_like(&self, other: &Self) -> bool {
+        let Self { leads, inbound, idle, sniffing: _for_new_ones } = self;
+        (leads, inbound, idle) == (&other.leads, &other.inbound, &other.idle)
     }
 }
 
@@ -106,9 +125,7 @@ impl Door {
     /// Leads elsewhere from now on. Senders that are known keep their sessions, unless they lead
     /// elsewhere as well.
     pub(crate) fn set(&self, settings: DoorSettings) {
-        if **self.settings.load() != settings {
-            self.settings.store(Arc::new(settings));
-        }
+        self.settings.store(Arc::new(settings));
     }
 
     /// The address listened on, with the port that the system chose for port 0.
@@ -126,10 +143,10 @@ impl Door {
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 readable = self.socket.readable() => {
                     let current = self.settings.load_full();
-                    if !Arc::ptr_eq(&current, &settings) {
+                    if !current.leads_like(&settings) {
                         outboxes.clear();
-                        settings = current;
                     }
+                    settings = current;
                     if readable.is_ok() {
                         self.read(&core, &mut outboxes, &mut associations, !stop.is_cancelled());
                     }
@@ -226,6 +243,7 @@ impl Door {
             inbound: settings.inbound.clone(),
             user,
             idle: settings.idle,
+            sniffing: settings.sniffing.clone(),
         };
         let association = Association::new(core.clone(), facts, client);
         associations.spawn(async move {

@@ -15,6 +15,7 @@ use super::{
     Facts,
     carrier::{Carrier, Carriers},
     dns::Answering,
+    waiting::Waiting,
 };
 use crate::{
     ConnectionGuard, ConnectionInfo, DialError, Path,
@@ -39,8 +40,8 @@ pub(super) struct Order {
     /// Where the datagrams come from.
     pub(super) source: Option<SocketAddr>,
     pub(super) target: Target,
-    /// What the client has sent.
-    pub(super) first: Box<[u8]>,
+    /// What the client has sent and sends meanwhile.
+    pub(super) waiting: Arc<Waiting>,
     /// The entry of a session that leaves its member.
     pub(super) standing: Option<ConnectionGuard>,
 }
@@ -81,7 +82,7 @@ pub(super) enum Opening {
 
 /// Opens a session; `None` if nothing carries it, which the log tells.
 pub(super) async fn open(order: Order) -> Option<Opening> {
-    let Order { core, snapshot, carriers, facts, source, target, first, standing } = order;
+    let Order { core, snapshot, carriers, facts, source, target, waiting, standing } = order;
     let shared = Shared { core: &core, snapshot: &snapshot };
     let mut flow = Flow {
         source,
@@ -90,11 +91,14 @@ pub(super) async fn open(order: Order) -> Option<Opening> {
         user: facts.user.clone(),
         ..Flow::new(Network::Udp, target)
     };
+    if let Some(sniffing) = &facts.sniffing {
+        sniffing.sniff_datagrams(&waiting, &mut flow).await;
+    }
     let mut rounds = 0;
     // A session that leaves its member stays what it is.
     let id = standing.as_ref().map_or_else(|| core.connections.next_id(), |guard| guard.connection().id);
     let (decision, begin, rule, route) = loop {
-        let decided = decide(&snapshot, &mut flow, &mut FirstBytes::Datagram(&first)).await;
+        let decided = decide(&snapshot, &mut flow, &mut FirstBytes::Datagrams(&waiting)).await;
         let begin = Instant::now();
         let (rule, found) = match decided {
             Ok(decision) => {

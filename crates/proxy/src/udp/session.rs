@@ -1,21 +1,23 @@
+use std::sync::Arc;
+
 use tokio::{sync::OwnedSemaphorePermit, task::AbortHandle, time::Instant};
 use waypost_net::Target;
-use waypost_wire::UdpDatagram;
+use waypost_wire::{Sniffed, UdpDatagram};
 
 use super::{
     open::{Answered, Opened},
     stay::Tie,
+    waiting::Waiting,
 };
 use crate::{ConnectionGuard, EndReason, RelayEnd};
-
-/// Datagrams that wait until their session can carry. A client that has no answer sends again.
-const MAX_WAITING: usize = 32;
 
 /// What a client exchanges with one target.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) target: Target,
     pub(super) state: State,
+    /// What was recognised when it was opened.
+    pub(super) sniffed: Option<Sniffed>,
     /// Ends the session when the table of connections says so.
     pub(super) watch: Option<AbortHandle>,
     /// The room that it takes among all sessions.
@@ -25,7 +27,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) enum State {
     /// Nothing carries it yet.
-    Opening { waiting: Vec<Box<[u8]>> },
+    Opening { waiting: Arc<Waiting> },
     /// A carrier carries it.
     Open(Box<Standing>),
     /// The outbound answers itself.
@@ -48,15 +50,19 @@ pub(super) struct Standing {
 }
 
 impl Session {
-    /// Keeps a datagram until the session can carry; `false` if too many wait.
-    pub(super) fn wait(&mut self, payload: &[u8]) -> bool {
-        match &mut self.state {
-            State::Opening { waiting } if waiting.len() < MAX_WAITING => {
-                waiting.push(payload.into());
-                true
-            }
-            State::Opening { .. } | State::Open(_) | State::Answered(_) | State::Refused { .. } => false,
+    /// Notes that nothing carries it. What waited is lost.
+    pub(super) fn refuse(&mut self, until: Instant) {
+        if let State::Opening { waiting } = std::mem::replace(&mut self.state, State::Refused { until }) {
+            self.sniffed = waiting.take().1;
         }
+    }
+
+    /// Begins to open it again, with this datagram. Yields what it was.
+    pub(super) fn open_again(&mut self, payload: &[u8]) -> (Arc<Waiting>, State) {
+        let waiting = Arc::new(Waiting::again(self.sniffed.take()));
+        waiting.push(payload);
+        let state = State::Opening { waiting: waiting.clone() };
+        (waiting, std::mem::replace(&mut self.state, state))
     }
 
     /// Its entry in the table of connections.

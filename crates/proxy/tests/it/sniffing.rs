@@ -5,11 +5,11 @@ use std::{net::SocketAddr, time::Duration};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     time::{Instant, sleep, timeout},
 };
 use waypost_proxy::Proxy;
-use waypost_testkit::{Behaviour, EchoServer, Socks5Node, refused_address};
+use waypost_testkit::{Behaviour, EchoServer, Socks5Node, UdpEcho, refused_address};
 
 use crate::http::{LIMIT, start};
 
@@ -200,6 +200,59 @@ async fn banner_time(sniffing: Value) -> Duration {
         }
     }
     unreachable!("the last round returns");
+}
+
+/// Where the datagrams of an inbound that sniffs come out: at the rule's echo, or at the other.
+async fn datagrams_way(sniffing: Value, rule: Value, payloads: &[Vec<u8>]) -> (usize, usize) {
+    let (matched, other) = (UdpEcho::start().await, UdpEcho::start().await);
+    let mut rule = rule;
+    rule["outboundTag"] = json!("matched");
+    let freedom = |tag: &str, echo: &UdpEcho| json!({"protocol": "freedom", "tag": tag, "settings": {"redirect": echo.address.to_string()}});
+    let proxy = start(&json!({
+        "inbounds": [{
+            "protocol": "dokodemo-door", "listen": "127.0.0.1", "port": 0, "sniffing": sniffing,
+            "settings": {"address": "192.0.2.1", "port": 443, "network": "udp"},
+        }],
+        "outbounds": [freedom("other", &other), freedom("matched", &matched)],
+        "routing": {"rules": [rule]},
+    }));
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(proxy.addresses()[0].address.ip().unwrap()).await.unwrap();
+    for payload in payloads {
+        socket.send(payload).await.unwrap();
+    }
+    let mut answer = [0; 2048];
+    for payload in payloads {
+        let length = timeout(LIMIT, socket.recv(&mut answer)).await.expect("an answer in time").unwrap();
+        assert_eq!(answer[..length], **payload, "in the order that they were sent in");
+    }
+    (matched.seen().len(), other.seen().len())
+}
+
+#[tokio::test]
+async fn datagrams_of_an_inbound_that_sniffs_are_looked_at() {
+    let recorded = include_str!("../../../../testdata/sniff/quic-two-datagrams.txt");
+    let byte = |at: usize, line: &str| u8::from_str_radix(&line[at..at + 2], 16).unwrap();
+    let read = |line: &str| (0..line.len()).step_by(2).map(|at| byte(at, line)).collect();
+    let quic: Vec<Vec<u8>> = recorded.lines().map(read).collect();
+    let sniffing = json!({"enabled": true, "destOverride": ["quic"]});
+    let by_label = json!({"protocol": "quic"});
+    assert_eq!(datagrams_way(sniffing.clone(), by_label.clone(), &quic).await, (2, 0));
+    assert_eq!(datagrams_way(sniffing.clone(), by_name("quic.example"), &quic).await, (2, 0));
+    let only_tls = json!({"enabled": true, "destOverride": ["tls"]});
+    assert_eq!(datagrams_way(only_tls, by_name("quic.example"), &quic).await, (0, 2));
+    assert_eq!(datagrams_way(json!({"enabled": false}), by_label.clone(), &quic).await, (0, 2));
+    let mut syn = vec![0x41, 0, 1, 2, 9, 9, 9, 9];
+    syn.resize(20, 0);
+    let ping = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe".to_vec();
+    for first in [syn, ping] {
+        let way = datagrams_way(sniffing.clone(), json!({"protocol": "bittorrent"}), &[first]).await;
+        assert_eq!(way, (1, 0));
+    }
+    // STUN is none of those that V2Ray looks for.
+    let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let way = datagrams_way(sniffing, json!({"protocol": ["quic", "bittorrent", "stun"]}), &[stun]).await;
+    assert_eq!(way, (0, 1));
 }
 
 #[tokio::test]

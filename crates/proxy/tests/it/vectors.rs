@@ -134,6 +134,7 @@ const DIFFERENT: &[(&str, Ours, &str)] = &[
         Ours::Opposite,
         "a head ends with its empty line: nobody else takes what follows for a header",
     ),
+    ("sniff-563", Ours::Opposite, "the first packet of uTP is recognised, as Xray meant it"),
     (
         "observer_prune-509",
         Ours::Refused("an observatory needs a `subjectSelector`"),

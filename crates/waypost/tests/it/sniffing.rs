@@ -1,5 +1,7 @@
 //! Sniffing beside V2Ray: the same first bytes lead to the same names.
 
+mod clients;
+
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};

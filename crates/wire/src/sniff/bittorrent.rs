@@ -1,16 +1,13 @@
-use super::{Sniff, Sniffed};
+//! What BitTorrent peers send to each other, to trackers and to the nodes of the DHT.
 
-/// The length of the protocol's name, with which a handshake begins (BEP 3).
-pub(super) const FIRST_BYTE: u8 = 19;
+mod dht;
+mod stream;
+mod tracker;
+mod utp;
 
-const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
+pub(super) use self::stream::{FIRST_BYTE, sniff};
 
-pub(super) fn sniff(bytes: &[u8]) -> Sniff {
-    if bytes.starts_with(HANDSHAKE) {
-        Sniff::Found(Sniffed::new("bittorrent", None))
-    } else if HANDSHAKE.starts_with(bytes) {
-        Sniff::NeedMore
-    } else {
-        Sniff::Unknown
-    }
+/// Whether a datagram is one of uTP, of a tracker or of the DHT.
+pub(super) fn is_datagram(datagram: &[u8]) -> bool {
+    tracker::is_connect(datagram) || utp::is_first(datagram) || dht::is_message(datagram)
 }

@@ -11,19 +11,19 @@ const HOST_NAME: usize = 0;
 const MAX_NAME_BYTES: usize = 255;
 
 pub(super) fn sniff(bytes: &[u8]) -> Sniff {
-    match server_name(bytes) {
+    match ClientHello::begin(bytes).and_then(|mut hello| server_name(&mut hello)) {
         Ok(host) => Sniff::Found(Sniffed::new("tls", host)),
         Err(Stop::Short) => Sniff::NeedMore,
         Err(Stop::Malformed) => Sniff::Unknown,
     }
 }
 
-fn server_name(bytes: &[u8]) -> Result<Option<Host>, Stop> {
-    let mut hello = ClientHello::begin(bytes)?;
+/// The name in a hello whose body begins here.
+pub(super) fn server_name(hello: &mut ClientHello<'_>) -> Result<Option<Host>, Stop> {
     hello.enter_extensions()?;
     while let Some(extension) = hello.next_extension()? {
         if extension.kind == SERVER_NAME {
-            return read_list(&mut hello, extension.length);
+            return read_list(hello, extension.length);
         }
         hello.skip(extension.length)?;
     }

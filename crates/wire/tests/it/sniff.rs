@@ -5,7 +5,7 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, crypto::ring::default_provider, pki_types::ServerName,
     server::Acceptor,
 };
-use waypost_wire::{MAX_SNIFF_BYTES, Sniff, Sniffed, sniff, sniff_so_far};
+use waypost_wire::{MAX_SNIFF_BYTES, Protocols, Sniff, Sniffed, sniff, sniff_so_far};
 
 /// What is found in the shortest beginning that says anything; every longer one has to say the same.
 #[track_caller]
@@ -205,7 +205,8 @@ fn a_request_brings_its_attributes() {
 
 #[test]
 fn a_part_of_a_head_is_enough_when_nothing_more_comes() {
-    let so_far = |bytes: &[u8]| sniff_so_far(bytes).and_then(|found| Some(found.host?.to_string()));
+    let so_far =
+        |bytes: &[u8]| sniff_so_far(bytes, Protocols::V2RAY).and_then(|found| Some(found.host?.to_string()));
     assert_eq!(so_far(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Long: abc").as_deref(), Some("a.example"));
     assert_eq!(so_far(b"GET / HTTP/1.1\r\nHost: a.exam"), None);
     assert_eq!(so_far(b"GET / HTTP/1.1\r\nX: 1\r\n"), None);
@@ -231,7 +232,7 @@ fn what_has_no_end_is_unknown_at_the_bound() {
         hello("example.com", 40_000, None, false),
     ];
     for (bytes, host) in endless.iter().zip([Some("a"), None]) {
-        let so_far = sniff_so_far(bytes).and_then(|found| Some(found.host?.to_string()));
+        let so_far = sniff_so_far(bytes, Protocols::V2RAY).and_then(|found| Some(found.host?.to_string()));
         assert_eq!(so_far.as_deref(), host);
         assert_eq!(sniff(&bytes[..MAX_SNIFF_BYTES - 1]), Sniff::NeedMore);
         assert_eq!(sniff(&bytes[..MAX_SNIFF_BYTES]), Sniff::Unknown);
@@ -269,7 +270,7 @@ proptest! {
     fn a_verdict_is_open_until_it_is_final(bytes in near_misses()) {
         let settled = verdict(&bytes);
         if let Sniff::Found(found) = settled {
-            prop_assert_eq!(sniff_so_far(&bytes), Some(found));
+            prop_assert_eq!(sniff_so_far(&bytes, Protocols::V2RAY), Some(found));
         }
     }
 

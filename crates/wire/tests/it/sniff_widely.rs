@@ -1,9 +1,13 @@
-//! What sing-box recognises besides what V2Ray does.
+//! What sing-box recognises in streams besides what V2Ray does.
 
-use waypost_wire::{Sniff, sniff, sniff_datagram, sniff_widely};
+use waypost_wire::{Protocols, Sniff, sniff, sniff_so_far};
 
 /// A question for the address of `example.com`.
 const QUESTION: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
+
+fn sniff_widely(bytes: &[u8]) -> Sniff {
+    waypost_wire::sniff_widely(bytes, Protocols::ALL)
+}
 
 fn in_stream(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).unwrap().to_be_bytes();
@@ -16,10 +20,6 @@ fn label(found: &Sniff) -> Option<&'static str> {
         Sniff::NeedMore => None,
         Sniff::Unknown => Some("unknown"),
     }
-}
-
-fn datagram(bytes: &[u8]) -> Option<&'static str> {
-    sniff_datagram(bytes).map(|found| found.protocol)
 }
 
 #[test]
@@ -47,7 +47,6 @@ fn what_is_no_question_is_none() {
     let mut pointer = QUESTION.to_vec();
     pointer[12] = 0xc0;
     for message in [&answer, &two, &chaos, &pointer, &QUESTION[..20].to_vec()] {
-        assert_eq!(datagram(message), None, "{message:?}");
         assert_eq!(label(&sniff_widely(&in_stream(message))), Some("unknown"), "{message:?}");
     }
     assert_eq!(label(&sniff_widely(&[0, 3, 1, 2, 3])), Some("unknown"));
@@ -56,40 +55,69 @@ fn what_is_no_question_is_none() {
 
 #[test]
 fn ssh_and_what_v2ray_knows_are_known() {
-    assert_eq!(label(&sniff_widely(b"SSH-2.0-OpenSSH_9.2")), Some("ssh"));
+    for identification in [&b"SSH-2.0-OpenSSH_9.2"[..], b"SSH-1.99-x", b"SSH-1.5-"] {
+        assert_eq!(label(&sniff_widely(identification)), Some("ssh"));
+        assert_eq!(label(&sniff_widely(&identification[..5])), None);
+        assert_eq!(label(&sniff(identification)), Some("unknown"), "V2Ray does not know it");
+    }
     assert_eq!(label(&sniff_widely(b"SS")), None);
-    assert_eq!(label(&sniff_widely(b"STAT")), Some("unknown"));
+    for other in [&b"STAT"[..], b"SSH-3", b"SSH-2.1-", b"SSHD"] {
+        assert_eq!(label(&sniff_widely(other)), Some("unknown"));
+    }
     assert_eq!(label(&sniff_widely(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")), Some("http1"));
     assert_eq!(label(&sniff_widely(b"")), None);
 }
 
+/// A Connection Request with this behind its fixed part.
+fn rdp(variable: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(variable.len() + 11).unwrap();
+    [&[3, 0, 0, length, length - 5, 0xe0, 0, 0, 0, 0, 0], variable].concat()
+}
+
 #[test]
-fn datagrams_are_known_by_their_first_bytes() {
-    let mut quic = vec![0; 1200];
-    quic[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
-    let mut quic2 = quic.clone();
-    quic2[..6].copy_from_slice(&[0xd3, 0x6b, 0x33, 0x43, 0xcf, 8]);
-    let mut stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-    stun.resize(20, 7);
-    let dtls = [&[22, 254, 253][..], &[0; 10]].concat();
-    let mut ntp = vec![0; 48];
-    ntp[0] = 0x23;
-    for (bytes, expected) in [
-        (QUESTION, "dns"),
-        (&*quic, "quic"),
-        (&*quic2, "quic"),
-        (&*stun, "stun"),
-        (&*dtls, "dtls"),
-        (&*ntp, "ntp"),
-    ] {
-        assert_eq!(datagram(bytes), Some(expected));
-        assert_eq!(datagram(&bytes[..bytes.len() - 1]), None, "a part of {expected}");
+fn a_request_of_rdp_is_known_by_its_cookie_or_its_negotiation() {
+    let negotiation = [1, 0, 8, 0, 11, 0, 0, 0];
+    let cookie = &b"Cookie: mstshash=alice\r\n"[..];
+    let token = &b"Cookie: msts=3640205228.15629.0000\r\n"[..];
+    let correlation = [&[1, 8, 8, 0, 3, 0, 0, 0][..], &[6, 0, 36, 0], &[7; 32]].concat();
+    for variable in [&negotiation[..], &[cookie, &negotiation].concat(), token, &correlation] {
+        let request = rdp(variable);
+        for length in 0..request.len() {
+            assert_eq!(label(&sniff_widely(&request[..length])), None, "{length}");
+        }
+        assert_eq!(label(&sniff_widely(&request)), Some("rdp"));
+        assert_eq!(label(&sniff_widely(&[&request, &b"more"[..]].concat())), Some("rdp"));
     }
-    let mut handshake = quic.clone();
-    handshake[0] = 0xe3;
-    let mut unversioned = quic;
-    unversioned[4] = 9;
-    for bytes in [&*handshake, &*unversioned, b"", b"x", &[0; 48], &[0xff; 1500]] {
-        assert_eq!(datagram(bytes), None);
+    // The beginning of a connection to a controller of Siemens, which speaks X.224 as well.
+    let s7 = rdp(&[0xc1, 2, 1, 0, 0xc2, 2, 1, 2, 0xc0, 1, 10]);
+    let mut referenced = rdp(&negotiation);
+    referenced[6] = 1;
+    let mut longer = rdp(&negotiation);
+    longer[4] += 1;
+    for other in [&s7, &rdp(&[]), &referenced, &longer, &vec![3, 0, 9], &vec![3, 1]] {
+        assert_eq!(label(&sniff_widely(other)), Some("unknown"), "{other:?}");
+    }
+}
+
+#[test]
+fn what_is_not_wanted_is_not_waited_for() {
+    let firsts: [(&str, &[u8]); 6] = [
+        ("http", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("tls", &[22, 3, 1, 0, 200]),
+        ("bittorrent", b"\x13BitTorrent protocol"),
+        ("dns", &[0, 40]),
+        ("ssh", b"SSH-2.0-x"),
+        ("rdp", &[3, 0]),
+    ];
+    for (name, first) in firsts {
+        for (wanted, _) in firsts {
+            let protocols = Protocols::named([wanted, "unheard of"]);
+            let answer = waypost_wire::sniff_widely(first, protocols);
+            assert_eq!(answer == Sniff::Unknown, name != wanted, "{name} {wanted} {answer:?}");
+            if name != wanted {
+                assert_eq!(sniff_so_far(first, protocols), None);
+            }
+        }
+        assert_eq!(waypost_wire::sniff_widely(first, Protocols::named(["quic", "ntp"])), Sniff::Unknown);
     }
 }

@@ -24,6 +24,7 @@ use crate::{
         open::{Order, open},
         session::{Session, State},
         table::SessionId,
+        waiting::Waiting,
     },
 };
 
@@ -93,7 +94,7 @@ impl Association {
             let known = last.filter(|(key, _)| *key == address).map(|(_, id)| id);
             let found = known
                 .or_else(|| self.sessions.find(address))
-                .or_else(|| self.begin(address, fixed.as_ref(), payload, now));
+                .or_else(|| self.begin(address, fixed.as_ref(), now));
             let Some(id) = found else { continue };
             last = Some((address, id));
             self.hand_over(id, payload, now, &mut upward);
@@ -108,13 +109,7 @@ impl Association {
     }
 
     /// Begins a session, if there is room for it.
-    fn begin(
-        &mut self,
-        key: &[u8],
-        fixed: Option<&Target>,
-        payload: &[u8],
-        now: Instant,
-    ) -> Option<SessionId> {
+    fn begin(&mut self, key: &[u8], fixed: Option<&Target>, now: Instant) -> Option<SessionId> {
         let target = match fixed {
             Some(target) => target.clone(),
             None => match (UdpDatagram { address: key, payload: &[] }).target() {
@@ -141,11 +136,12 @@ impl Association {
             return None;
         };
         let limit = idle_limit(target.port, self.facts.idle);
-        let state = State::Opening { waiting: Vec::new() };
-        let session = Session { target: target.clone(), state, watch: None, _permit: permit };
+        let waiting = Arc::<Waiting>::default();
+        let state = State::Opening { waiting: waiting.clone() };
+        let session = Session { target: target.clone(), state, sniffed: None, watch: None, _permit: permit };
         let id = self.sessions.insert(key, limit, now, session);
         self.wake_at(now + limit);
-        self.spawn_open(id, target, payload, None);
+        self.spawn_open(id, target, waiting, None);
         Some(id)
     }
 
@@ -155,7 +151,13 @@ impl Association {
         }
     }
 
-    fn spawn_open(&mut self, id: SessionId, target: Target, first: &[u8], standing: Option<ConnectionGuard>) {
+    fn spawn_open(
+        &mut self,
+        id: SessionId,
+        target: Target,
+        waiting: Arc<Waiting>,
+        standing: Option<ConnectionGuard>,
+    ) {
         let current = self.core.snapshot.load_full();
         if !Arc::ptr_eq(&current, &self.snapshot) {
             // Members have other numbers now.
@@ -169,7 +171,7 @@ impl Association {
             facts: self.facts.clone(),
             source: self.client.sender.address().or(self.facts.source),
             target,
-            first: first.into(),
+            waiting,
             standing,
         };
         self.tasks.spawn(async move { TaskEnd::Opened(id, open(order).await) });
@@ -186,8 +188,8 @@ impl Association {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let target = session.target.clone();
         match &mut session.state {
-            State::Opening { .. } => {
-                if !session.wait(payload) {
+            State::Opening { waiting } => {
+                if !waiting.push(payload) {
                     self.core.udp.drops.count(Reason::NoRoom);
                 }
             }
@@ -197,8 +199,8 @@ impl Association {
             }
             State::Refused { until } => {
                 if now >= *until {
-                    session.state = State::Opening { waiting: vec![payload.into()] };
-                    self.spawn_open(id, target, payload, None);
+                    let waiting = session.open_again(payload).0;
+                    self.spawn_open(id, target, waiting, None);
                 }
             }
             State::Open(standing) => {
@@ -209,10 +211,9 @@ impl Association {
                     upward.push(Upward { way: standing.way, is_ipv4, id, payload });
                     return;
                 }
-                let state = State::Opening { waiting: vec![payload.into()] };
-                let State::Open(standing) = std::mem::replace(&mut session.state, state) else { return };
+                let (waiting, State::Open(standing)) = session.open_again(payload) else { return };
                 self.forget_source(id, &standing);
-                self.spawn_open(id, target, payload, Some(standing.opened.guard));
+                self.spawn_open(id, target, waiting, Some(standing.opened.guard));
             }
         }
     }

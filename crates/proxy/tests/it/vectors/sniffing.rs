@@ -1,13 +1,18 @@
 use serde_json::json;
-use waypost_wire::sniff_so_far;
+use waypost_wire::{DatagramSniffer, Protocols, Sniff, sniff_so_far};
 
 use super::{Vector, Verdict};
 
 /// Whether the bytes are recognised as they should be, or not recognised if they should not.
 pub(super) fn run(vector: &Vector) -> Verdict {
-    // Datagrams are not looked at.
-    let over_tcp = vector.get("network") == "tcp";
-    let found = if over_tcp { sniff_so_far(&bytes(vector)) } else { None };
+    let found = if vector.get("network") == "tcp" {
+        sniff_so_far(&bytes(vector), Protocols::V2RAY)
+    } else {
+        match DatagramSniffer::new(Protocols::V2RAY).feed(&bytes(vector)) {
+            Sniff::Found(found) => Some(found),
+            Sniff::NeedMore | Sniff::Unknown => None,
+        }
+    };
     let found = found.map(|found| {
         let domain = found.host.map_or_else(String::new, |host| host.to_string());
         json!({"protocol": found.protocol, "domain": domain})
