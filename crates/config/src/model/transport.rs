@@ -73,7 +73,7 @@ pub struct HttpUpgrade {
 /// `grpcSettings`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grpc {
-    /// `serviceName`; V2Ray's default is `GunService`, that of sing-box `TunService`.
+    /// `serviceName`; may be empty.
     pub service_name: Box<str>,
     /// `authority`.
     pub authority: Option<Box<str>>,
