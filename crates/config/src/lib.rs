@@ -36,6 +36,7 @@ mod groups;
 mod host;
 mod json;
 pub mod keys;
+pub mod link;
 pub mod model;
 mod names;
 mod nearest;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum, value_parser};
-use waypost_config::Dialect;
+use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use waypost_config::{Dialect, model::LoadBalanceStrategy};
 use waypost_geodata::rule_set::NEWEST_VERSION;
 use waypost_net::Host;
 
@@ -16,6 +16,68 @@ pub enum Command {
     RuleSet(RuleSetCommand),
     /// Write a configuration in the other dialect, and list what that cannot say.
     Convert(Convert),
+    /// Turn share links and subscriptions into a configuration, or outbounds into links.
+    Link(Link),
+}
+
+/// How links become a configuration, and outbounds links.
+#[derive(Debug, Args)]
+pub struct Link {
+    /// Links, files of links, `-` for standard input, or the http(s) URLs of subscriptions.
+    ///
+    /// A file has links one a line, base64 of that, `proxies` of Clash, or a configuration.
+    #[arg(value_name = "FILE|URL|LINK", required = true)]
+    pub(crate) inputs: Vec<String>,
+    /// What is written: v2ray, sing-box or links.
+    #[arg(long, value_name = "FORM", value_parser = link_form, default_value = "v2ray")]
+    pub(crate) to: LinkForm,
+    /// The tag of the group.
+    #[arg(long, value_name = "TAG", default_value = "auto", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) group: String,
+    /// Which member of the group a connection takes [default: least_ping].
+    #[arg(long, value_name = "WORD", value_parser = strategy)]
+    pub(crate) strategy: Option<LoadBalanceStrategy>,
+    /// Write the outbounds alone, without a port and a group.
+    #[arg(long, conflicts_with_all = ["group", "strategy"])]
+    pub(crate) outbounds_only: bool,
+    /// Write nothing if one of the links cannot be used.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Where the result goes; without it to standard output. Only its owner can read a new file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// What `waypost link` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkForm {
+    /// A configuration.
+    Dialect(Dialect),
+    /// Links, one a line.
+    Links,
+}
+
+fn link_form(word: &str) -> Result<LinkForm, String> {
+    if word.eq_ignore_ascii_case("links") {
+        return Ok(LinkForm::Links);
+    }
+    dialect(word)
+        .map(LinkForm::Dialect)
+        .map_err(|_unknown| "expected `v2ray`, `sing-box` or `links`".to_owned())
+}
+
+fn strategy(word: &str) -> Result<LoadBalanceStrategy, String> {
+    const WORDS: [(&str, LoadBalanceStrategy); 5] = [
+        ("random", LoadBalanceStrategy::Random),
+        ("round_robin", LoadBalanceStrategy::RoundRobin),
+        ("least_conn", LoadBalanceStrategy::LeastConn),
+        ("least_ping", LoadBalanceStrategy::LeastPing),
+        ("failover", LoadBalanceStrategy::Failover),
+    ];
+    let plain = |word: &str| word.replace(['-', '_'], "").to_ascii_lowercase();
+    let found = WORDS.into_iter().find(|(known, _)| plain(known) == plain(word));
+    let expected = "expected `random`, `round_robin`, `least_conn`, `least_ping` or `failover`";
+    found.map(|(_, strategy)| strategy).ok_or_else(|| expected.to_owned())
 }
 
 /// How a configuration is written in the other dialect.

@@ -43,7 +43,7 @@ pub(crate) fn convert(
 }
 
 /// Reads the result as any other file, and tells what is wrong with it.
-fn check(name: &str, text: &str, notes: &mut String) -> Result<bool, InspectError> {
+pub(crate) fn check(name: &str, text: &str, notes: &mut String) -> Result<bool, InspectError> {
     let source = Source::new(name, text)?;
     let mut outcome = parse(&source, &Options::default());
     outcome.diagnostics.retain(|found| found.severity == Severity::Error);

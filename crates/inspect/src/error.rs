@@ -1,11 +1,14 @@
 use std::path::PathBuf;
 
-use waypost_config::SourceError;
+use waypost_config::{SourceError, UrlError};
 use waypost_geodata::{
     DatError, MmdbError,
     rule_set::{RuleSetWriteError, SrsError},
 };
-use waypost_proxy::build::{AssetError, ReadError};
+use waypost_proxy::{
+    DownloadError,
+    build::{AssetError, ReadError},
+};
 
 /// Why a command on a file comes to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,20 @@ pub enum InspectError {
     /// A configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] ReadError),
+    /// A list cannot be fetched from what an argument says. It may be a secret.
+    #[error("not a URL that can be fetched: {0}")]
+    Url(UrlError),
+    /// There is no runtime to fetch with.
+    #[error("cannot fetch anything: {0}")]
+    Runtime(std::io::Error),
+    /// A list cannot be fetched.
+    #[error("cannot fetch `{name}`: {error}")]
+    Fetch {
+        /// Its URL without the path and the query.
+        name: String,
+        /// What went wrong.
+        error: DownloadError,
+    },
     /// Standard input cannot be read.
     #[error("cannot read standard input: {0}")]
     Stdin(std::io::Error),

@@ -18,12 +18,17 @@ const PRIVATE: u32 = 0o600;
 
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, InspectError> {
+    read_at_most(path, MAX_FILE_BYTES)
+}
+
+/// Like [`read`], but no more than so many bytes.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, InspectError> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        io::stdin().take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(InspectError::Stdin)?;
+        io::stdin().take(most).read_to_end(&mut bytes).map_err(InspectError::Stdin)?;
     } else {
         let file = File::open(path).map_err(failed("read", path))?;
-        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed("read", path))?;
+        file.take(most).read_to_end(&mut bytes).map_err(failed("read", path))?;
     }
     Ok(bytes)
 }

@@ -2,7 +2,9 @@ use std::path::Path;
 
 use waypost_proxy::build::Assets;
 
-use crate::{Command, Geo, InspectError, RuleSetCommand, configuration, export, geo::GeoFile, rule_set};
+use crate::{
+    Command, Geo, InspectError, RuleSetCommand, configuration, export, geo::GeoFile, link, rule_set,
+};
 
 /// What a command says.
 #[derive(Debug, Default)]
@@ -37,6 +39,7 @@ pub fn run(
 ) -> Result<Outcome, InspectError> {
     match command {
         Command::Convert(arguments) => configuration::convert(arguments, env),
+        Command::Link(arguments) => link::link(arguments, env),
         Command::Geo(command) => geo(command, assets),
         Command::RuleSet(command) => match command {
             RuleSetCommand::Compile { source, output, format_version } => {

@@ -17,6 +17,7 @@ mod dial;
 mod dials;
 mod dispatch;
 mod dns_outbound;
+mod download;
 mod engine;
 mod entrances;
 pub mod explain;
@@ -67,6 +68,7 @@ pub use conduit::{CloseSignal, Conduit, Counters};
 pub use connections::{Connection, ConnectionGuard, ConnectionId, ConnectionInfo, Connections, Path};
 pub use control::{Control, DelayError, Figures, GroupTest, OutboundKind, OutboundReport, RuleReport};
 pub use dial::{DialError, Dialed, Dialer, DialerError};
+pub use download::{DownloadError, DownloadLimits, download};
 pub use engine::{ListenAddress, Proxy, StartError};
 pub use handshake::{
     Accepted, ClientStream, DEFAULT_HANDSHAKE_TIMEOUT, HandshakeError, HandshakeSettings, Opened,
@@ -81,7 +83,7 @@ pub use mode::UnknownMode;
 pub use relay::{DEFAULT_IDLE_TIMEOUT, EndReason, Relay, RelayEnd, Side, Terms};
 pub use reload::{Reading, ReloadError, ReloadFrom, ReloadReport};
 pub use reports::{GroupKind, GroupReport, MemberReport};
-pub use rule_sets::{CriticalSetError, RuleSetKind, RuleSetReport, UpdateError};
+pub use rule_sets::{CriticalSetError, RedirectError, RuleSetKind, RuleSetReport, UpdateError};
 pub use snapshot::{NoRoute, Outbound, Route, RouteAttempt, RouteGroup, Snapshot, Why};
 pub use stream::{Layered, Stream};
 pub use system::{level_filter, raise_descriptor_limit};

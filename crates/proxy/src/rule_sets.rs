@@ -13,10 +13,12 @@ mod stamp;
 mod start;
 mod store;
 
+pub use redirect::RedirectError;
 pub use report::{RuleSetKind, RuleSetReport, UpdateError};
 pub use start::CriticalSetError;
 
 pub(crate) use content::{Content, ContentError};
+pub(crate) use redirect::follow;
 pub(crate) use report::Reports;
 pub(crate) use stamp::{Stamp, read as read_file};
 pub(crate) use start::start;

@@ -4,7 +4,8 @@ use waypost_config::{UrlError, model::ProbeUrl};
 
 /// Why a redirect is not followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RedirectError {
+#[non_exhaustive]
+pub enum RedirectError {
     /// It leads nowhere.
     #[error("a redirect without a `Location`")]
     NoLocation,

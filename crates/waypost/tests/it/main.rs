@@ -25,6 +25,7 @@ mod grpc;
 mod http;
 mod interop;
 mod keyed;
+mod link;
 mod matrix;
 mod namespace;
 mod openapi;

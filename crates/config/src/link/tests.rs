@@ -1,0 +1,509 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    Dialect, Options, Source,
+    model::{Config, EarlyData, Layer, LoadBalanceStrategy, OutboundProtocol, VmessSecurity},
+    user_id, write,
+};
+
+const ID: &str = "23ad6b10-8d1a-40f7-8ad0-e3e35cd38297";
+
+fn list(text: &str) -> Subscription {
+    read(&Source::new("list", text).unwrap(), &Options::default()).unwrap()
+}
+
+#[track_caller]
+fn node(text: &str) -> Node {
+    let mut list = list(text);
+    assert_eq!((list.nodes.len(), &*list.rejected), (1, &[][..]), "{text}");
+    list.nodes.remove(0)
+}
+
+/// What is said of a link that cannot be used.
+#[track_caller]
+fn refusal(text: &str) -> String {
+    let list = list(text);
+    assert!(list.nodes.is_empty(), "{text}: {:?}", list.nodes);
+    list.rejected[0].error.to_string()
+}
+
+/// A link in the words of V2Ray, on one line.
+#[track_caller]
+fn words(text: &str) -> String {
+    let outbound = node(text).outbound;
+    let written = write(&Config { outbounds: vec![outbound], ..Config::default() }, Dialect::V2ray);
+    let text = written.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let inside = text.split_once("\"outbounds\": [ ").unwrap().1;
+    inside.trim_end_matches(" ] }").trim_end_matches(" ]}").to_owned()
+}
+
+fn v2rayn(json: &str) -> String {
+    format!("vmess://{}", STANDARD.encode(json))
+}
+
+#[test]
+fn v2rayn_writes_vmess_as_json() {
+    let json = format!(
+        r#"{{"v":"2","ps":"🇯🇵 東京 1","add":"203.0.113.7","port":"443","id":"{ID}","aid":"0","scy":"auto","net":"ws","type":"none","host":"cdn.example","path":"/ray?ed=2048","tls":"tls","sni":"","alpn":"h2,http/1.1","fp":"chrome"}}"#
+    );
+    let node = node(&v2rayn(&json));
+    assert_eq!(&*node.name, "🇯🇵 東京 1");
+    let OutboundProtocol::Vmess(servers) = &node.outbound.protocol else { panic!("{node:?}") };
+    assert_eq!((servers[0].host.to_string(), servers[0].port), ("203.0.113.7".to_owned(), 443));
+    assert_eq!(user_id::format(&servers[0].account.id), ID);
+    let tls = node.outbound.transport.tls.as_ref().unwrap();
+    assert_eq!(tls.server_name.as_ref().unwrap().to_string(), "cdn.example", "the host is the name");
+    assert_eq!(*tls.alpn, ["http/1.1".into()]);
+    let Layer::WebSocket(ws) = &node.outbound.transport.layer else { panic!("{node:?}") };
+    assert_eq!((&*ws.path, ws.host.as_deref()), ("/ray", Some("cdn.example")));
+    let early = EarlyData { max_bytes: 2048, header: Some("Sec-WebSocket-Protocol".into()) };
+    assert_eq!(ws.early_data, Some(early));
+}
+
+#[test]
+fn numbers_in_vmess_may_be_numbers_or_texts() {
+    let json = format!(
+        r#"{{"v":2,"ps":"x","add":"a.example","port":8443,"id":"{ID}","aid":0,"net":"tcp","tls":"none","scy":"chacha20-poly1305"}}"#
+    );
+    let OutboundProtocol::Vmess(servers) = node(&v2rayn(&json)).outbound.protocol else { panic!() };
+    assert_eq!((servers[0].port, servers[0].account.security), (8443, VmessSecurity::Chacha20Poly1305));
+    let unpadded = v2rayn(&json).trim_end_matches('=').to_owned();
+    assert_eq!(words(&unpadded), words(&v2rayn(&json)));
+}
+
+#[test]
+fn a_service_of_grpc_is_the_path_in_vmess() {
+    let json = format!(
+        r#"{{"v":"2","ps":"","add":"a.example","port":"443","id":"{ID}","aid":"0","net":"grpc","type":"gun","host":"a.example","path":"svc","tls":"tls","allowInsecure":true}}"#
+    );
+    let node = node(&v2rayn(&json));
+    let Layer::Grpc(grpc) = &node.outbound.transport.layer else { panic!() };
+    assert_eq!((&*grpc.service_name, &grpc.authority), ("svc", &None));
+    assert!(node.outbound.transport.tls.as_ref().unwrap().allow_insecure);
+    assert!(
+        node.warnings.iter().any(|warning| warning.contains("pretend to be the server")),
+        "{:?}",
+        node.warnings
+    );
+    assert_eq!(&*default_name(&node), "vmess-a.example:443");
+}
+
+#[test]
+fn vless_and_vmess_have_a_standard() {
+    let ws = format!(
+        "vless://{ID}@a.example:443?encryption=none&security=tls&sni=b.example&fp=chrome&type=ws&host=c.example&path=%2Fp%20q#%F0%9F%97%BC"
+    );
+    let node = node(&ws);
+    assert_eq!(&*node.name, "🗼");
+    let Layer::WebSocket(layer) = &node.outbound.transport.layer else { panic!() };
+    assert_eq!((&*layer.path, layer.host.as_deref()), ("/p%20q", Some("c.example")));
+    let grpc = words(&format!(
+        "vless://{ID}@[2001:db8::1]:8443/?type=grpc&serviceName=s&mode=gun&security=tls&alpn=h2#g"
+    ));
+    assert!(
+        grpc.contains("\"address\": \"2001:db8::1\"") && grpc.contains("\"serviceName\": \"s\""),
+        "{grpc}"
+    );
+    let upgrade = words(&format!("vless://{ID}@a.example:80?type=httpupgrade&path=/up&host=h.example#u"));
+    assert!(upgrade.contains("\"network\": \"httpupgrade\""), "{upgrade}");
+    let vmess = words(&format!("vmess://{ID}@a.example:443?encryption=aes-128-gcm&security=tls&type=tcp#v"));
+    assert!(
+        vmess.contains("\"security\": \"aes-128-gcm\"") && vmess.contains("\"security\": \"tls\""),
+        "{vmess}"
+    );
+    let panel = format!(
+        "vless://{ID}@a.example:2053?type=tcp&amp;security=tls&amp;fp=&amp;alpn=h3%2Ch2%2Chttp%2F1.1&allowInsecure=1#3x-ui"
+    );
+    assert!(words(&panel).contains("\"allowInsecure\": true"));
+}
+
+#[test]
+fn trojan_has_tls_without_saying_so() {
+    let plain = words("trojan://p%40ss@a.example#T");
+    assert!(plain.contains("\"password\": \"p@ss\"") && plain.contains("\"security\": \"tls\""), "{plain}");
+    assert!(plain.contains("\"port\": 443"), "{plain}");
+    let old = words("trojan://pass@a.example:8443?allowInsecure=1&peer=b.example&sni=#T");
+    assert!(old.contains("\"serverName\": \"b.example\", \"allowInsecure\": true"), "{old}");
+    let rocket =
+        words("trojan://pass@a.example:443?peer=b.example&obfs=websocket&obfsParam=c.example&path=/w#T");
+    assert!(rocket.contains("\"network\": \"ws\"") && rocket.contains("\"host\": \"c.example\""), "{rocket}");
+    assert!(!words("trojan://pass@a.example:443?security=none#T").contains("tls"));
+}
+
+#[test]
+fn shadowsocks_has_two_forms() {
+    let expected = words("ss://YWVzLTI1Ni1nY206cGFzczp3b3Jk@a.example:8388#new");
+    assert!(expected.contains("\"method\": \"aes-256-gcm\", \"password\": \"pass:word\""), "{expected}");
+    let old = format!("ss://{}#old", STANDARD.encode("aes-256-gcm:pass:word@a.example:8388"));
+    let plain = "ss://aes-256-gcm:pass%3Aword@a.example:8388/?outline=1#plain";
+    let escaped = "ss://YWVzLTI1Ni1nY206cGFzczp3b3Jk%3D@a.example:8388/?plugin=none#escaped";
+    for link in [&*old, plain, escaped, "ss://YWVzLTI1Ni1nY206cGFzczp3b3Jk@a.example:8388?type=tcp"] {
+        assert_eq!(words(link), expected, "{link}");
+    }
+    let key = STANDARD.encode([7; 16]);
+    let chain =
+        format!("ss://2022-blake3-aes-128-gcm:{}@a.example:80#k", text::escape(&format!("{key}:{key}")));
+    assert!(words(&chain).contains(&format!("\"password\": \"{key}:{key}\"")));
+    let v6 = words(&format!("ss://{}", STANDARD.encode("chacha20-ietf-poly1305:x/?#@y@[2001:db8::2]:1")));
+    assert!(v6.contains("2001:db8::2") && v6.contains("\"password\": \"x/?#@y\""), "{v6}");
+}
+
+#[test]
+fn shadowrocket_writes_its_own_form() {
+    let body = STANDARD.encode(format!("auto:{ID}@203.0.113.9:443"));
+    let node = node(&format!(
+        "vmess://{body}?remarks=%E6%9D%B1%E4%BA%AC&obfs=websocket&obfsParam=h.example&path=/p&tls=1&peer=s.example&alterId=0"
+    ));
+    assert_eq!(&*node.name, "東京");
+    let OutboundProtocol::Vmess(_) = &node.outbound.protocol else { panic!() };
+    let headers = words(&format!(
+        "vmess://{body}?obfs=websocket&obfsParam={}&path=/p",
+        text::escape(r#"{"Host":"h.example"}"#)
+    ));
+    assert!(headers.contains("\"host\": \"h.example\""), "{headers}");
+    let vision = format!("vless://{body}?remarks=x&tls=1&peer=s.example&xtls=2");
+    assert!(refusal(&vision).contains("XTLS Vision"), "{}", refusal(&vision));
+    let reality = format!("vless://{body}?remarks=x&tls=1&pbk=abc&sid=1");
+    assert!(refusal(&reality).contains("REALITY"), "{}", refusal(&reality));
+}
+
+#[test]
+fn socks_and_http_are_links_too() {
+    let login = words("socks://dXNlcjpwYXNz@a.example:1080#s");
+    assert!(login.contains("\"user\": \"user\", \"pass\": \"pass\""), "{login}");
+    assert_eq!(words("socks5://user:pass@a.example:1080#s"), login);
+    assert!(words("http://a.example:3128").contains("\"protocol\": \"http\""));
+    assert!(words("https://u:p@a.example:443#h").contains("\"security\": \"tls\""));
+    assert!(refusal("https://provider.example:443/sub/token").contains("address of the web"));
+}
+
+#[test]
+fn what_cannot_be_used_is_listed_with_its_reason() {
+    for (link, part) in [
+        (format!("vless://{ID}@a:443?security=reality&pbk=x&type=tcp#r"), "REALITY is not available"),
+        (format!("vless://{ID}@a:443?security=tls&flow=xtls-rprx-vision#r"), "XTLS Vision is not available"),
+        (format!("vless://{ID}@a:443?security=xtls#r"), "XTLS is not available"),
+        (format!("vless://{ID}@a:443?type=kcp#r"), "the transport `kcp` is not available"),
+        (format!("vless://{ID}@a:443?type=quic#r"), "the transport `quic` is not available"),
+        (format!("vless://{ID}@a:443?type=xhttp#r"), "the transport `xhttp` is not available"),
+        (format!("vless://{ID}@a:443?type=tcp&headerType=http#r"), "the header type `http`"),
+        (format!("vless://{ID}@a:443?type=grpc&mode=multi#r"), "multiMode"),
+        (format!("vless://{ID}@a:443?encryption=mlkem768x25519plus#r"), "as `encryption` is not available"),
+        (
+            v2rayn(&format!(r#"{{"v":"2","add":"a","port":1,"id":"{ID}","aid":"64","net":"tcp"}}"#)),
+            "legacy VMess is not available",
+        ),
+        (v2rayn(&format!(r#"{{"v":"2","add":"a","port":1,"id":"{ID}","net":"h2"}}"#)), "the transport `h2`"),
+        (v2rayn(r#"{"v":"2","add":"a","port":1}"#), "it has no id"),
+        (v2rayn(r#"{"v":"2","add":"a","port":0,"id":"x"}"#), "its port cannot be read"),
+        (v2rayn(r#"{"v":"2","add":"#), "its JSON cannot be read"),
+        ("vmess://***".to_owned(), "its base64 cannot be read"),
+        (
+            "ss://YWVzLTI1Ni1nY206R2VoZWlt@a:1/?plugin=obfs-local%3Bobfs%3Dhttp#p".to_owned(),
+            "the plugin `obfs-local`",
+        ),
+        ("ss://aes-256-cfb:Geheim@a:1#p".to_owned(), "this is a stream cipher"),
+        ("ss://x:Geheim@a:1#p".to_owned(), "unknown method: `x`"),
+        ("trojan://@a:1".to_owned(), "it has no password"),
+        ("trojan://Geheim@a:99999".to_owned(), "its port cannot be read"),
+        ("trojan://x@:443".to_owned(), "it has no server"),
+        ("ssr://abc".to_owned(), "`ssr` is not available"),
+        ("hysteria2://x@a:1?sni=b#h".to_owned(), "`hysteria2` is not available"),
+        ("tuic://x:y@a:1#h".to_owned(), "`tuic` is not available"),
+        ("wireguard://x@a:1".to_owned(), "`wireguard` is not available"),
+        ("gopher://x".to_owned(), "unknown protocol: `gopher`"),
+    ] {
+        let said = refusal(&link);
+        assert!(said.contains(part), "{link}: {said}");
+        let shown = format!("{said} {:?}", list(&link).rejected);
+        assert!(!shown.contains(ID) && !shown.contains("Geheim") && !shown.contains("R2Vo"), "{shown}");
+    }
+}
+
+#[test]
+fn a_list_is_read_whatever_wraps_it() {
+    let plain = format!(
+        "\u{feff}# a comment\r\n\r\ntrojan://p@a:1#one\r\n  vless://{ID}@b:2#two \r\nnonsense\r\n// another\ntuic://x@y:1#three\n"
+    );
+    let expected = list(&plain);
+    assert_eq!(expected.nodes.len(), 2);
+    let rejected: Vec<_> =
+        expected.rejected.iter().map(|one| (one.line, &*one.name, one.error.to_string())).collect();
+    assert_eq!(rejected[0], (5, "", "this is no link".to_owned()));
+    assert_eq!((rejected[1].0, rejected[1].1), (7, "three"));
+    let once = STANDARD.encode(&plain);
+    let folded: String = once
+        .as_bytes()
+        .chunks(76)
+        .map(|line| format!("{}\r\n", std::str::from_utf8(line).unwrap()))
+        .collect();
+    let url_safe = once.replace('+', "-").replace('/', "_").replace('=', "");
+    for text in [&once, &folded, &url_safe, &STANDARD.encode(&once)] {
+        let list = list(text);
+        assert_eq!((list.nodes.len(), &list.rejected), (2, &expected.rejected));
+        assert_eq!(list.nodes[1].line, 4);
+    }
+}
+
+#[test]
+fn what_holds_no_links_is_told() {
+    let error =
+        |text: &str| read(&Source::new("x", text).unwrap(), &Options::default()).unwrap_err().to_string();
+    assert!(error("\n# nothing\n").starts_with("there is nothing in it; expected links such as"));
+    assert!(error("<!DOCTYPE html><html>").starts_with("it is a web page"));
+    assert!(error("once upon a time").starts_with("it holds no links"));
+    assert!(error(&STANDARD.encode("once upon a time")).starts_with("it holds no links"));
+    assert!(error("proxies:\n  - {name: a").starts_with("line "), "{}", error("proxies:\n  - {name: a"));
+    assert_eq!(error("{\"outbonds\": []}"), "the configuration has mistakes");
+    assert_eq!(error(&"trojan://p@a:1\n".repeat(MAX_NODES + 1)), "it has more than 20000 entries");
+    assert!(error(&" ".repeat(MAX_LIST_BYTES + 1)).contains("at most 16777216 are read"));
+}
+
+const CLASH: &str = "\
+port: 7890
+common: &common {server: a.example, port: 443}
+proxies:
+  - {name: \"ss 1\", type: ss, server: 192.0.2.1, port: 8388, cipher: aes-128-gcm, password: 0123, udp: false}
+  - name: vmess ws
+    type: vmess
+    <<: *common
+    uuid: 23ad6b10-8d1a-40f7-8ad0-e3e35cd38297
+    alterId: 0
+    cipher: auto
+    tls: true
+    skip-cert-verify: true
+    servername: s.example
+    network: ws
+    ws-opts:
+      path: /ray
+      headers: {Host: h.example, User-Agent: curl}
+      max-early-data: 2048
+      early-data-header-name: Sec-WebSocket-Protocol
+  - {name: upgrade, type: vless, <<: *common, uuid: 23ad6b10-8d1a-40f7-8ad0-e3e35cd38297, network: ws, ws-opts: {path: /u, v2ray-http-upgrade: true}}
+  - {name: grpc, type: trojan, <<: *common, password: secret, sni: s.example, alpn: [h2], network: grpc, grpc-opts: {grpc-service-name: svc}}
+  - {name: socks, type: socks5, server: 2001:db8::1, port: 1080, username: u, password: p}
+  - {name: web, type: http, server: b.example, port: 443, tls: true, sni: c.example}
+  - {name: plugin, type: ss, server: a, port: 1, cipher: aes-128-gcm, password: x, plugin: obfs, plugin-opts: {mode: http}}
+  - {name: reality, type: vless, server: a, port: 1, uuid: x, tls: true, reality-opts: {public-key: x}}
+  - {name: vision, type: vless, server: a, port: 1, uuid: x, tls: true, flow: xtls-rprx-vision}
+  - {name: h2, type: vmess, server: a, port: 1, uuid: x, alterId: 0, cipher: auto, network: h2}
+  - {name: old, type: vmess, server: a, port: 1, uuid: x, alterId: 64, cipher: auto}
+  - {name: hy, type: hysteria2, server: a, port: 1, password: x}
+  - {name: chained, type: trojan, server: a, port: 1, password: x, dialer-proxy: other}
+  - {name: no port, type: trojan, server: a, password: x}
+  - {name: DIRECT, type: direct}
+proxy-groups:
+  - {name: auto, type: url-test, proxies: [ss 1]}
+rules: [\"MATCH,auto\"]
+";
+
+#[test]
+fn clash_lists_proxies() {
+    let list = list(CLASH);
+    let names: Vec<&str> = list.nodes.iter().map(|node| &*node.name).collect();
+    assert_eq!(names, ["ss 1", "vmess ws", "upgrade", "grpc", "socks", "web"]);
+    assert_eq!(list.nodes[0].line, 4);
+    let networks = list.nodes[0].outbound.networks;
+    assert_eq!((networks.tcp, networks.udp), (true, false));
+    let OutboundProtocol::Shadowsocks(servers) = &list.nodes[0].outbound.protocol else { panic!() };
+    assert_eq!(servers[0].account.password.expose(), "0123");
+    let Layer::WebSocket(ws) = &list.nodes[1].outbound.transport.layer else { panic!() };
+    assert_eq!((ws.host.as_deref(), ws.headers.len()), (Some("h.example"), 1));
+    assert_eq!(ws.early_data.as_ref().unwrap().max_bytes, 2048);
+    assert!(matches!(list.nodes[2].outbound.transport.layer, Layer::HttpUpgrade(_)));
+    assert!(
+        matches!(&list.nodes[3].outbound.transport.layer, Layer::Grpc(grpc) if &*grpc.service_name == "svc")
+    );
+    assert!(list.nodes[5].outbound.transport.tls.is_some());
+    let rejected: Vec<String> =
+        list.rejected.iter().map(|one| format!("{}: {}", one.name, one.error)).collect();
+    for (said, part) in rejected.iter().zip([
+        "plugin: the plugin `obfs` is not available",
+        "reality: REALITY is not available",
+        "vision: XTLS Vision is not available",
+        "h2: the transport `h2` is not available",
+        "old: legacy VMess is not available",
+        "hy: `hysteria2` is not available",
+        "chained: its connections take another outbound: `other`",
+        "no port: it has no port",
+    ]) {
+        assert!(said.starts_with(part), "{said}");
+    }
+    assert_eq!(rejected.len(), 8);
+    assert_eq!(tests::list(&STANDARD.encode(CLASH)).nodes.len(), 6);
+}
+
+#[test]
+fn json_may_be_clash_sip008_or_a_configuration() {
+    let clash = list(
+        r#"{"proxies": [{"name": "t", "type": "trojan", "server": "a", "port": 443, "password": "x"}]}"#,
+    );
+    assert_eq!(&*clash.nodes[0].name, "t");
+    let sip008 = list(
+        r#"{"version": 1, "servers": [{"id": "1", "remarks": "s", "server": "a", "server_port": 8388, "password": "x", "method": "aes-128-gcm"}]}"#,
+    );
+    assert_eq!(&*sip008.nodes[0].name, "s");
+    let config = list(
+        r#"{"outbounds": [
+            {"type": "direct", "tag": "direct"},
+            {"type": "trojan", "tag": "t", "server": "a", "server_port": 443, "password": "x", "tls": {"enabled": true}},
+            {"type": "socks", "tag": "s", "server": "b", "server_port": 1, "detour": "t"}
+        ]}"#,
+    );
+    assert_eq!((config.nodes.len(), config.nodes[0].line, &*config.nodes[0].name), (1, 3, "t"));
+    assert_eq!(config.rejected[0].error, LinkError::Detour("t".into()));
+}
+
+#[test]
+fn tags_are_unique_and_duplicates_are_told() {
+    let text =
+        "trojan://p@a:1#x\ntrojan://p@b:1#x\ntrojan://p@a:1#y\ntrojan://q@a:1#auto\ntrojan://r@[::1]:2\n";
+    let (nodes, duplicates) = without_duplicates(list(text).nodes);
+    assert_eq!(duplicates, [Duplicate { name: "y".into(), of: "x".into() }]);
+    let assembly = Assembly { group: "auto".into(), strategy: LoadBalanceStrategy::LeastPing };
+    let config = assemble(nodes, &assembly);
+    let tags: Vec<_> =
+        config.outbounds.iter().filter_map(|one| one.tag.as_ref()).map(|tag| tag.value.to_string()).collect();
+    assert_eq!(tags, ["auto", "x", "x 2", "auto 2", "trojan-[::1]:2"]);
+    for dialect in [Dialect::V2ray, Dialect::SingBox] {
+        let written = write(&config, dialect);
+        assert!(written.losses.is_empty(), "{:?}", written.losses);
+        let source = Source::new("written.json", written.text).unwrap();
+        let outcome = crate::parse(&source, &Options::default());
+        assert!(
+            outcome.config.is_some(),
+            "{}",
+            crate::render(&source, &outcome.diagnostics, crate::Style::Plain)
+        );
+    }
+}
+
+/// Links of a link say the same as it does.
+#[track_caller]
+fn round_trip(link: &str) {
+    let mut first = node(link);
+    first.outbound.tag = Some(crate::Spanned::new("名 #1".into(), crate::Span::default()));
+    let links = to_links(&first.outbound).unwrap();
+    assert_eq!(links.len(), 1);
+    assert_eq!(&*node(&links[0]).name, "名 #1", "{}", links[0]);
+    assert_eq!(words(&links[0]), words(link), "{}", links[0]);
+}
+
+#[test]
+fn links_come_back() {
+    let key = text::escape(&STANDARD.encode([9; 32]));
+    for link in [
+        "ss://YWVzLTI1Ni1nY206cGFzczp3b3Jk@a.example:8388#new".to_owned(),
+        format!("ss://2022-blake3-aes-256-gcm:{key}@[2001:db8::1]:8388#new"),
+        format!("vless://{ID}@a.example:443?security=tls&sni=b.example&alpn=h2,http/1.1&type=tcp#v"),
+        format!("vless://{ID}@a.example:443?security=tls&type=ws&host=c.example&path=/p?ed=2048%26x=1#v"),
+        format!("vless://{ID}@192.0.2.1:443?security=tls&type=grpc&serviceName=s/t&authority=c.example#v"),
+        format!("vmess://{ID}@a.example:443?encryption=zero&security=tls&type=httpupgrade&path=/u#v"),
+        format!("vmess://{ID}@a.example:443?security=tls&type=grpc&serviceName=s&allowInsecure=1#v"),
+        "trojan://p%40%23%2F@a.example:443?sni=b.example#t".to_owned(),
+        "trojan://p@a.example:443?security=none&type=ws&path=/#t".to_owned(),
+        "socks://dXNlcjpwYXNz@a.example:1080#s".to_owned(),
+        "http://u:p@a.example:3128#h".to_owned(),
+        "https://u:p@a.example:443?sni=b.example#h".to_owned(),
+    ] {
+        round_trip(&link);
+    }
+}
+
+#[test]
+fn what_has_no_link_is_refused() {
+    let of = |text: &str| to_links(&node(text).outbound);
+    assert_eq!(of(&format!("vless://{ID}@a:1?type=ws&ed=100")), Err(NoLink::EarlyData));
+    let pinned = format!("vless://{ID}@a:1?security=tls&pcs={}", "ab".repeat(32));
+    assert_eq!(of(&pinned), Err(NoLink::Certificates));
+    let headers = "proxies:\n- {name: x, type: trojan, server: a, port: 1, password: x, network: ws, ws-opts: {headers: {A: b}}}";
+    assert_eq!(of(headers), Err(NoLink::Headers));
+    let config = crate::parse(
+        &Source::new("x", r#"{"inbounds": [{"protocol": "socks", "port": 1, "listen": "::1"}], "outbounds": [{"protocol": "freedom"}]}"#).unwrap(),
+        &Options::default(),
+    );
+    assert_eq!(to_links(&config.config.unwrap().outbounds[0]), Err(NoLink::NoServer));
+}
+
+/// Pieces of links, so that chance makes texts that are almost right.
+const PIECES: &[&str] = &[
+    "ss://",
+    "vmess://",
+    "vless://",
+    "trojan://",
+    "socks://",
+    "http://",
+    "@",
+    ":",
+    "#",
+    "?",
+    "&",
+    "=",
+    "%",
+    "%ff",
+    "[",
+    "]",
+    "::1",
+    "a.example",
+    "443",
+    "65536",
+    "type=ws",
+    "security=tls",
+    "path=/?ed=",
+    "sni=",
+    "eyJhZGQiOiJhIn0=",
+    "YTpiQGM6MQ",
+    "\n",
+    "\r\n",
+    "proxies:\n",
+    "- {name: a, type: ",
+    "ss",
+    "*a",
+    "&a ",
+    "{",
+    "}",
+    "ü",
+    "\u{0}",
+    "23ad6b10-8d1a-40f7-8ad0-e3e35cd38297",
+];
+
+fn check_any(bytes: Vec<u8>) {
+    let Ok(source) = Source::new("any", bytes) else { return };
+    if let Ok(list) = read(&source, &Options::default()) {
+        for node in &list.nodes {
+            let _links = to_links(&node.outbound);
+        }
+        let (nodes, _duplicates) = without_duplicates(list.nodes);
+        let _config = bare(nodes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_has_an_outcome(bytes in vec(any::<u8>(), 0..200)) {
+        check_any(bytes.clone());
+        check_any(STANDARD.encode(&bytes).into_bytes());
+        check_any(format!("vmess://{}\nss://{}", STANDARD.encode(&bytes), STANDARD.encode(&bytes)).into_bytes());
+    }
+
+    #[test]
+    fn any_text_of_pieces_has_an_outcome(pieces in vec(prop::sample::select(PIECES), 0..30)) {
+        let text = pieces.concat();
+        check_any(STANDARD.encode(&text).into_bytes());
+        check_any(text.into_bytes());
+    }
+
+    #[test]
+    fn passwords_come_back(password in "\\PC{1,30}", name in "\\PC{0,20}") {
+        let escaped = text::escape(&password);
+        let first = node(&format!("trojan://{escaped}@a.example:1#{}", text::escape(&name)));
+        let OutboundProtocol::Trojan(servers) = &first.outbound.protocol else { panic!() };
+        prop_assert_eq!(servers[0].account.expose(), &*password);
+        let link = to_links(&first.outbound).unwrap().remove(0);
+        prop_assert_eq!(words(&link), words(&format!("trojan://{escaped}@a.example:1")));
+    }
+}
