@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod docs;
+mod fuzz;
 mod geodata;
 mod proto;
 mod tidy;
@@ -29,6 +30,8 @@ enum Command {
     Ci(ci::Options),
     /// Run the benchmarks, after making the data that they read.
     Bench(bench::Options),
+    /// Look for bytes from the network that break something.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Proto(options) => proto::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

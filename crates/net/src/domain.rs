@@ -24,7 +24,7 @@ pub struct DomainName(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DomainError {
-    /// The text is empty, or only a dot.
+    /// The text is empty, or dots only.
     #[error("a domain name cannot be empty")]
     Empty,
     /// The name has more than 253 characters in its ASCII form.
@@ -68,7 +68,7 @@ impl DomainName {
     }
 
     fn from_ascii(name: &str) -> Result<Self, DomainError> {
-        let name = name.strip_suffix('.').unwrap_or(name);
+        let name = name.trim_end_matches('.');
         if name.is_empty() {
             return Err(DomainError::Empty);
         }
@@ -136,6 +136,7 @@ mod tests {
         check("EXAMPLE.Com.", &Ok("example.com"));
         check("a..b", &Ok("a..b"));
         check(".a", &Ok(".a"));
+        check("a..", &Ok("a"));
         check("foo_bar.com", &Ok("foo_bar.com"));
         check("bücher.example", &Ok("xn--bcher-kva.example"));
     }

@@ -52,7 +52,12 @@ impl Host {
         }
         match text.parse::<IpAddr>() {
             Ok(address) => Ok(Self::from(address)),
-            Err(_not_an_address) => Ok(Self::Domain(DomainName::new(text)?)),
+            Err(_not_an_address) => {
+                let name = DomainName::new(text)?;
+                // `127.0.0.1.`, or full-width digits: rules must not take an address for a name.
+                let address = name.as_str().parse::<IpAddr>();
+                Ok(address.map_or(Self::Domain(name), Self::from))
+            }
         }
     }
 
@@ -162,6 +167,9 @@ mod tests {
         assert_eq!(Host::parse("::ffff:10.0.0.1"), Ok(Host::Ip([10, 0, 0, 1].into())));
         assert_eq!(Host::parse("[::1]").map(|host| host.to_string()), Ok("::1".to_owned()));
         assert_eq!(Host::parse("a.b").map(|host| host.domain().is_some()), Ok(true));
+        for address in ["127.0.0.1.", "127.0.0.1..", "127。0。0。1", "１２７.0.0.1"] {
+            assert_eq!(Host::parse(address), Ok(Host::Ip([127, 0, 0, 1].into())), "{address}");
+        }
         assert!(matches!(Host::parse("[::1"), Err(AddressError::Brackets { .. })));
         assert!(matches!(Host::parse("[10.0.0.1]"), Err(AddressError::Brackets { .. })));
         assert!(matches!(Host::parse("fe80::1%eth0"), Err(AddressError::Domain(_))));

@@ -6,7 +6,7 @@ use super::Problem;
 use crate::workspace::Package;
 
 /// The crates of the project that each one may depend on, by name without prefix.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("net", &[]),
     ("geodata", &["net"]),
     ("geosite", &["net"]),
@@ -29,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("inspect", &["net", "geodata", "geosite", "geoip", "config", "proxy"]),
     ("waypost", &["config", "proxy", "service", "demo", "inspect"]),
     ("testkit", &["net"]),
+    ("fuzzed", &["net", "wire", "dns", "transport", "shadowsocks"]),
     ("xtask", &["geodata", "config"]),
 ];
 
@@ -53,8 +54,19 @@ const PROXY: &[&str] = &[
 /// Dependencies that mean a runtime or IO.
 const RUNTIME: [&str; 4] = ["tokio", "tokio-util", "socket2", "nix"];
 /// The crates that do IO.
-const WITH_IO: [&str; 10] =
-    ["dns", "transport", "proxy", "api", "grpc", "service", "demo", "inspect", "waypost", "testkit"];
+const WITH_IO: [&str; 11] = [
+    "dns",
+    "transport",
+    "proxy",
+    "api",
+    "grpc",
+    "service",
+    "demo",
+    "inspect",
+    "waypost",
+    "testkit",
+    "fuzzed",
+];
 
 /// Serialisation belongs to the configuration and to the API.
 const SERIALISATION: [&str; 2] = ["serde", "serde_json"];

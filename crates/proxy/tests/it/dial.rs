@@ -115,20 +115,25 @@ async fn an_address_that_refuses_is_passed_over_at_once() {
 /// Makes `address` one that answers no connection attempt: Linux drops what a full backlog has no
 /// room for. Lasts until the result is dropped.
 #[cfg(target_os = "linux")]
-async fn hang(address: SocketAddr) -> (TcpListener, TcpStream) {
+async fn hang(address: SocketAddr) -> Option<(TcpListener, TcpStream)> {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(address).unwrap();
+    // Somebody else may have the port at this address.
+    socket.bind(address).ok()?;
     let listener = socket.listen(0).unwrap();
     let filling = TcpStream::connect(address).await.unwrap();
-    (listener, filling)
+    Some((listener, filling))
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_address_that_hangs_is_passed_over_after_a_moment() {
-    let echo = EchoServer::start().await;
-    let hung: SocketAddr = format!("127.0.0.2:{}", echo.address.port()).parse().unwrap();
-    let _hung = hang(hung).await;
+    let (echo, hung, _hung) = loop {
+        let echo = EchoServer::start().await;
+        let hung: SocketAddr = format!("127.0.0.2:{}", echo.address.port()).parse().unwrap();
+        if let Some(held) = hang(hung).await {
+            break (echo, hung, held);
+        }
+    };
     let (dialer, resolver) = (freedom(FreedomResolve::AsIs), resolver(&["127.0.0.2", "127.0.0.1"]));
     let start = Instant::now();
     let dialed = dial(&dialer, &format!("several:{}", hung.port()), &resolver, LONG).await.unwrap();
