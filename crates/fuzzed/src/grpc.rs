@@ -31,17 +31,39 @@ pub fn grpc(bytes: &[u8]) {
     let kind = script.byte();
     let cuts = script.cuts();
     let is_client = kind & 1 != 0;
-    let said = if kind & 2 == 0 { frames(&mut script, is_client) } else { script.rest().to_vec() };
+    let said = if kind & 2 == 0 { frames(&mut script, is_client) } else { Said::any(script.rest()) };
     let plain = if is_client { client(&said, cuts) } else { server(&said, cuts, kind & 4 == 0) };
-    assert!(plain <= said.len(), "more came out than went in");
+    assert!(plain <= said.length(), "more came out than went in");
 }
 
 /// What a peer says.
-fn frames(script: &mut Script<'_>, of_server: bool) -> Vec<u8> {
-    let mut said = if of_server { Vec::new() } else { PREFACE.to_vec() };
-    if script.byte() & 1 == 0 {
-        frame(&mut said, SETTINGS, 0, 0, &[]);
+#[derive(Debug)]
+struct Said {
+    greeting: Vec<u8>,
+    /// What comes once there was time to answer.
+    rest: Vec<u8>,
+}
+
+impl Said {
+    fn any(bytes: &[u8]) -> Self {
+        Self { greeting: Vec::new(), rest: bytes.to_vec() }
     }
+
+    fn peer(&self, cuts: Cuts<'_>) -> Peer {
+        Peer::greeting(&self.greeting, &self.rest, cuts)
+    }
+
+    fn length(&self) -> usize {
+        self.greeting.len() + self.rest.len()
+    }
+}
+
+fn frames(script: &mut Script<'_>, of_server: bool) -> Said {
+    let mut greeting = if of_server { Vec::new() } else { PREFACE.to_vec() };
+    if script.byte() & 1 == 0 {
+        frame(&mut greeting, SETTINGS, 0, 0, &[]);
+    }
+    let mut said = Vec::new();
     for _ in 0..script.byte() % MAX_FRAMES {
         let kind = script.byte();
         let stream = 2 * u32::from(script.byte()) + 1;
@@ -65,7 +87,7 @@ fn frames(script: &mut Script<'_>, of_server: bool) -> Vec<u8> {
             }
         }
     }
-    said
+    Said { greeting, rest: said }
 }
 
 fn frame(said: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -116,14 +138,14 @@ fn message(payload: &[u8]) -> Vec<u8> {
 }
 
 /// How many bytes come out.
-fn client(said: &[u8], cuts: Cuts<'_>) -> usize {
+fn client(said: &Said, cuts: Cuts<'_>) -> usize {
     let layer = GrpcClient { service_name: "service".to_owned(), ..GrpcClient::default() };
     let options = ClientOptions { tls: None, layer: ClientLayer::Grpc(layer) };
     let (Ok(transport), Ok(authority)) = (ClientTransport::try_new(&options), "proxy.example:80".parse())
     else {
         return 0;
     };
-    let peer = Peer::new(said, cuts);
+    let peer = said.peer(cuts);
     let written = peer.written();
     let outcome = run(async {
         match transport.open(&authority, async { Ok::<_, std::io::Error>(peer) }).await {
@@ -141,22 +163,18 @@ fn client(said: &[u8], cuts: Cuts<'_>) -> usize {
 }
 
 /// How many bytes come out.
-fn server(said: &[u8], cuts: Cuts<'_>, reads: bool) -> usize {
+fn server(said: &Said, cuts: Cuts<'_>, reads: bool) -> usize {
     let layer = GrpcServer { service_name: "service".to_owned(), ..GrpcServer::default() };
     let options = ServerOptions { tls: None, layer: ServerLayer::Grpc(layer) };
     let Ok(transport) = ServerTransport::try_new(&options) else { return 0 };
-    let peer = Peer::new(said, cuts);
+    let peer = said.peer(cuts);
     let written = peer.written();
     let plain = run(async {
         match transport.accept(peer).await {
             Ok(Entered::Many(streams)) => serve(streams, reads).await,
-            other => {
-                eprintln!("{other:?}");
-                0
-            }
+            Ok(Entered::One(_)) | Err(_) => 0,
         }
     });
-    eprintln!("{plain:?} {:?}", written.lock().unwrap());
     let Some(plain) = plain else { panic!("waits for a client that has closed") };
     check_written(&written, said);
     plain
@@ -173,7 +191,6 @@ async fn serve(mut streams: Box<GrpcStreams>, reads: bool) -> usize {
             has_moved = false;
             while !is_over {
                 let next = std::pin::pin!(streams.next()).poll(context);
-                eprintln!("{next:?}");
                 match next {
                     Poll::Ready(Some(Ok(stream))) if open.len() < MAX_READ_STREAMS => open.push(stream),
                     Poll::Ready(Some(_)) => {}
@@ -206,9 +223,9 @@ async fn serve(mut streams: Box<GrpcStreams>, reads: bool) -> usize {
 }
 
 /// A peer must not make this side write much more than it sends itself.
-fn check_written(written: &crate::stream::Written, said: &[u8]) {
+fn check_written(written: &crate::stream::Written, said: &Said) {
     let written = written.lock().map(|written| written.len()).unwrap_or_default();
-    assert!(written <= 65_536 + 16 * said.len(), "{written} bytes for {}", said.len());
+    assert!(written <= 65_536 + 16 * said.length(), "{written} bytes for {}", said.length());
 }
 
 #[cfg(test)]

@@ -5,21 +5,31 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    runtime::Builder,
+    time::{Sleep, sleep, timeout},
+};
 use waypost_transport::IoStream;
 
 use crate::script::Cuts;
 
-/// How often in a row something may have nothing to do before it counts as waiting for ever.
-const MAX_IDLE_TURNS: usize = 200;
+/// What is not done after so long waits for ever. The clock goes on by itself when nothing else does.
+const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a peer waits before it goes on, so that all others have done what they can.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a peer says; it closes afterwards. It takes whatever is written.
 pub(crate) struct Peer {
     script: Said,
     pieces: VecDeque<Vec<u8>>,
+    greeting: Vec<u8>,
+    /// Until when nothing comes.
+    pause: Option<Pin<Box<Sleep>>>,
     written: Written,
 }
 
@@ -38,7 +48,7 @@ impl Peer {
     /// A peer that says `bytes` in pieces.
     pub(crate) fn new(bytes: &[u8], cuts: Cuts<'_>) -> Self {
         let pieces = cuts.pieces(bytes).map(<[u8]>::to_vec).collect();
-        Self { script: Said::Known, pieces, written: Written::default() }
+        Self { script: Said::Known, pieces, greeting: Vec::new(), pause: None, written: Written::default() }
     }
 
     /// A peer that answers to what it was sent, and then says `bytes` in pieces.
@@ -49,7 +59,15 @@ impl Peer {
     ) -> Self {
         let mut pieces: VecDeque<_> = cuts.pieces(bytes).map(<[u8]>::to_vec).collect();
         let first = pieces.pop_front().unwrap_or_default();
-        Self { script: Said::Later(Box::new(answer), first), pieces, written: Written::default() }
+        let script = Said::Later(Box::new(answer), first);
+        Self { script, pieces, greeting: Vec::new(), pause: None, written: Written::default() }
+    }
+
+    /// A peer that greets first, and goes on once there was time to answer.
+    pub(crate) fn greeting(greeting: &[u8], bytes: &[u8], cuts: Cuts<'_>) -> Self {
+        let mut peer = Self::new(bytes, cuts);
+        peer.greeting = greeting.to_vec();
+        peer
     }
 
     /// What is written to it, also later on.
@@ -67,10 +85,20 @@ impl std::fmt::Debug for Peer {
 impl AsyncRead for Peer {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(pause) = &mut this.pause {
+            ready!(pause.as_mut().poll(context));
+            this.pause = None;
+        }
+        if !this.greeting.is_empty() {
+            let rest = this.greeting.split_off(this.greeting.len().min(buffer.remaining()));
+            buffer.put_slice(&std::mem::replace(&mut this.greeting, rest));
+            this.pause = Some(Box::pin(sleep(PAUSE)));
+            return Poll::Ready(Ok(()));
+        }
         if let Said::Later(answer, first) = std::mem::replace(&mut this.script, Said::Known) {
             let written = this.written.lock().map(|written| written.clone()).unwrap_or_default();
             this.pieces.push_front([answer(&written), first].concat());
@@ -81,6 +109,7 @@ impl AsyncRead for Peer {
             if !rest.is_empty() {
                 this.pieces.push_front(rest);
             }
+            this.pause = Some(Box::pin(sleep(PAUSE)));
         }
         Poll::Ready(Ok(()))
     }
@@ -105,20 +134,8 @@ impl AsyncWrite for Peer {
 
 /// Runs `work` until it is done; `None` if it waits for something that will not come.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> Option<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
-    let mut work = std::pin::pin!(work);
-    let mut idle_turns = 0;
-    runtime.block_on(std::future::poll_fn(|context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(Some(done));
-        }
-        idle_turns += 1;
-        if idle_turns > MAX_IDLE_TURNS {
-            return Poll::Ready(None);
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }))
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().ok()?;
+    runtime.block_on(async { timeout(FOR_EVER, work).await.ok() })
 }
 
 /// What can be read of a stream, and why no more; writes something in between.

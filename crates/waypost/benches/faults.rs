@@ -8,6 +8,7 @@
 )]
 
 #[path = "../tests/it/chaos/config.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
 mod config;
 #[path = "../tests/it/chaos/load.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
@@ -18,6 +19,9 @@ mod nodes;
 #[path = "../tests/it/programs.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod programs;
+#[path = "../tests/it/chaos/protocol.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod protocol;
 
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 

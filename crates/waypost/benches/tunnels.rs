@@ -3,6 +3,7 @@
 //! `SING_BOX` or in `PATH`; without it there is nothing to compare with.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a benchmark that cannot go on ends, and its table is what it is for"
 )]
@@ -11,7 +12,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 const ROUNDS: usize = 5;
@@ -73,7 +74,7 @@ async fn main() {
     let mut pairs = vec![("waypost", start(&waypost, certificate.path(), waypost_configs).await)];
     match sing_box() {
         Some(program) => {
-            pairs.push(("sing-box", start(&program, certificate.path(), sing_box_configs).await))
+            pairs.push(("sing-box", start(&program, certificate.path(), sing_box_configs).await));
         }
         None => println!("no sing-box in SING_BOX or PATH: nothing to compare with"),
     }

@@ -9,6 +9,7 @@ mod keyed;
 mod load;
 mod nobody;
 mod nodes;
+mod protocol;
 mod urltest;
 
 use std::{net::SocketAddr, sync::OnceLock, time::Duration};

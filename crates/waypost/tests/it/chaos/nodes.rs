@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::keyed::Protocol;
+use super::protocol::Protocol;
 use crate::programs::require;
 
 /// How long a node may take to listen.

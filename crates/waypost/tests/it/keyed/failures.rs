@@ -33,7 +33,7 @@ async fn says(answer: &'static [u8]) -> SocketAddr {
     address
 }
 
-fn with_server(protocol: &str, at: SocketAddr, more: &Value, stream: Value) -> Value {
+fn with_server(protocol: &str, at: SocketAddr, more: &Value, stream: &Value) -> Value {
     let mut server = json!({"address": at.ip(), "port": at.port()});
     server.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let key = if matches!(protocol, "vmess" | "vless") { "vnext" } else { "servers" };
@@ -57,41 +57,41 @@ async fn faults(server: &Waypost, certificate: &Certificate, other: &Certificate
     vec![
         fault(
             "vmess-id",
-            with_server("vmess", at("vmess"), &vmess_id(IDS[1]), json!({})),
+            with_server("vmess", at("vmess"), &vmess_id(IDS[1]), &json!({})),
             "the server does not know the id",
         ),
         fault(
             "shadowsocks-password",
-            with_server("shadowsocks", at("shadowsocks"), &shadowsocks(PASSWORDS[1]), json!({})),
+            with_server("shadowsocks", at("shadowsocks"), &shadowsocks(PASSWORDS[1]), &json!({})),
             "closed without an answer",
         ),
         fault(
             "trojan-password",
-            with_server("trojan", at("trojan"), &password(PASSWORDS[1]), tls()),
+            with_server("trojan", at("trojan"), &password(PASSWORDS[1]), &tls()),
             "it does not know the password",
         ),
         fault(
             "certificate-name",
-            with_server("vless", at("vless"), &id(IDS[0]), certificate.client("other.test")),
+            with_server("vless", at("vless"), &id(IDS[0]), &certificate.client("other.test")),
             "the certificate is for `node.test`, not for `other.test`",
         ),
         fault(
             "certificate-issuer",
-            with_server("vless", at("vless"), &id(IDS[0]), other.client(SERVER_NAME)),
+            with_server("vless", at("vless"), &id(IDS[0]), &other.client(SERVER_NAME)),
             "by nobody who is trusted",
         ),
-        fault("alpn", with_server("vless", at("alpn"), &id(IDS[0]), alpn), "no common protocol in ALPN"),
+        fault("alpn", with_server("vless", at("alpn"), &id(IDS[0]), &alpn), "no common protocol in ALPN"),
         fault(
             "no-tls",
-            with_server("vless", site, &id(IDS[0]), tls()),
+            with_server("vless", site, &id(IDS[0]), &tls()),
             "does not speak TLS, it sent `HTTP/1.1`",
         ),
         fault(
             "path",
-            with_server("vless", at("ws"), &id(IDS[0]), web_socket),
+            with_server("vless", at("ws"), &id(IDS[0]), &web_socket),
             "refuses the WebSocket: HTTP status 404",
         ),
-        fault("no-vless", with_server("vless", site, &id(IDS[0]), json!({})), "version"),
+        fault("no-vless", with_server("vless", site, &id(IDS[0]), &json!({})), "version"),
     ]
 }
 
@@ -142,7 +142,7 @@ async fn control(address: SocketAddr, path: &str) -> Value {
         while let Some((length, after)) = rest.split_once("\r\n") {
             let length = usize::from_str_radix(length, 16).unwrap();
             text.push_str(&after[..length]);
-            rest = &after[length..].trim_start_matches("\r\n");
+            rest = after[length..].trim_start_matches("\r\n");
         }
         text
     } else {
@@ -162,7 +162,7 @@ async fn each_failure_is_one_clear_reason() {
             "vless",
             server.address("vless"),
             &json!({"users": [{"id": IDS[0], "encryption": "none"}]}),
-            certificate.client(SERVER_NAME),
+            &certificate.client(SERVER_NAME),
         );
         right["tag"] = json!("right");
         right

@@ -37,8 +37,8 @@ async fn server() -> Waypost {
     Waypost::start(&config.to_string(), None).await
 }
 
-/// A request of VMess with its first bytes.
-fn vmess(id: &str, target: SocketAddr) -> Vec<u8> {
+/// A request of VMess with its first bytes; another one for each `seed`.
+fn vmess(id: &str, target: SocketAddr, seed: u64) -> Vec<u8> {
     let target: Target = target.to_string().parse().unwrap();
     let request = VmessRequest {
         security: VmessSecurity::Aes128Gcm,
@@ -49,7 +49,8 @@ fn vmess(id: &str, target: SocketAddr) -> Vec<u8> {
     };
     let id: Uuid = id.parse().unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let mut client = VmessClient::new(&VmessUser::new(&id), &request, now, &mut rand::rng());
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut client = VmessClient::new(&VmessUser::new(&id), &request, now, &mut rng);
     let mut wire = Vec::new();
     client.sealer.seal(b"GET / HTTP/1.1\r\n\r\n", &mut wire);
     wire
@@ -69,10 +70,10 @@ async fn send(server: SocketAddr, bytes: &[u8]) -> (Vec<u8>, Duration) {
 async fn a_wrong_user_a_broken_packet_and_a_replay_look_the_same() {
     let (server, target) = (server().await, origin("the origin").await);
     let vmess_server = server.address("vmess");
-    let right = vmess(IDS[0], target);
+    let right = vmess(IDS[0], target, 1);
     let (answer, _) = send(vmess_server, &right).await;
     assert!(!answer.is_empty(), "a right request is answered\n{}", server.log());
-    let mut broken = vmess(IDS[0], target);
+    let mut broken = vmess(IDS[0], target, 2);
     broken[40] ^= 1;
     let mut garbage = vec![0; 300];
     StdRng::seed_from_u64(3).fill_bytes(&mut garbage);
@@ -82,7 +83,7 @@ async fn a_wrong_user_a_broken_packet_and_a_replay_look_the_same() {
         vless_client(&id, &target.to_string().parse().unwrap()).0.seal(b"GET / HTTP/1.1\r\n\r\n", &mut wire);
         wire
     };
-    let unknown = vmess(IDS[1], target);
+    let unknown = vmess(IDS[1], target, 4);
     let cases = [
         ("replayed", vmess_server, &right),
         ("unknown", vmess_server, &unknown),
@@ -110,7 +111,7 @@ async fn a_wrong_user_a_broken_packet_and_a_replay_look_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dawdles_is_cut_off() {
     let server = server().await;
-    let request = vmess(IDS[0], "127.0.0.1:1".parse().unwrap());
+    let request = vmess(IDS[0], "127.0.0.1:1".parse().unwrap(), 5);
     for tag in ["vmess", "vless", "trojan", "shadowsocks"] {
         let stream = TcpStream::connect(server.address(tag)).await.unwrap();
         let begin = Instant::now();
