@@ -89,6 +89,10 @@ impl AsyncRead for Peer {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if matches!(this.script, Said::Later(..)) {
+            // What is read before it is written to would be an answer to nothing.
+            this.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
+        }
         if let Some(pause) = &mut this.pause {
             ready!(pause.as_mut().poll(context));
             this.pause = None;

@@ -147,8 +147,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(outcome: Outcome, expected: &[u8]) {
-        assert_eq!(outcome, Some(Ok((expected.to_vec(), None))));
+    fn check(outcome: &Outcome, expected: &[u8]) {
+        assert_eq!(outcome, &Some(Ok((expected.to_vec(), None))));
     }
 
     #[test]
@@ -156,13 +156,13 @@ mod tests {
         let head = |is_web_socket, early| Head { is_good: true, is_web_socket, early };
         let early_data = |header| Some(EarlyData { max_bytes: 64, header });
         let (frame, masked) = (b"\x82\x05hello", b"\x82\x85\0\0\0\0 all.");
-        check(client(head(true, false), None, frame, Cuts::BYTES), b"hello");
-        check(client(head(true, false), early_data(None), frame, Cuts::BYTES), b"hello");
-        check(client(head(false, false), None, b"hello", Cuts::BYTES), b"hello");
-        check(server(head(true, false), None, masked, Cuts::BYTES), b" all.");
-        check(server(head(true, true), early_data(None), masked, Cuts::NONE), b"hello all.");
+        check(&client(head(true, false), None, frame, Cuts::BYTES), b"hello");
+        check(&client(head(true, false), early_data(None), frame, Cuts::BYTES), b"hello");
+        check(&client(head(false, false), None, b"hello", Cuts::BYTES), b"hello");
+        check(&server(head(true, false), None, masked, Cuts::BYTES), b" all.");
+        check(&server(head(true, true), early_data(None), masked, Cuts::NONE), b"hello all.");
         let header = Some(EARLY_DATA_HEADER.to_owned());
-        check(server(head(true, true), early_data(header), masked, Cuts::NONE), b"hello all.");
-        check(server(head(false, false), None, b"hello", Cuts::BYTES), b"hello");
+        check(&server(head(true, true), early_data(header), masked, Cuts::NONE), b"hello all.");
+        check(&server(head(false, false), None, b"hello", Cuts::BYTES), b"hello");
     }
 }

@@ -1,7 +1,7 @@
 //! Which inputs are worth keeping.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// A corpus is in the repository, and is replayed with every run of the tests.
@@ -15,7 +15,7 @@ struct Input {
     file: PathBuf,
     n_bytes: u64,
     /// Edges, each with how often it was taken: an edge has eight features.
-    features: BTreeSet<u64>,
+    features: Vec<u64>,
 }
 
 /// Chooses inputs by what the fuzzer has written of each one while it merged: those that take all edges,
@@ -26,11 +26,11 @@ pub(super) fn choose(control: &str) -> Option<Vec<PathBuf>> {
     let mut budget = MAX_BYTES;
     for n_features in [8, 1] {
         // Edges first, and then features.
-        let of = |input: &Input| -> BTreeSet<u64> {
+        let of = |input: &Input| -> HashSet<u64> {
             input.features.iter().map(|feature| feature / n_features).collect()
         };
-        let mut reached: BTreeSet<u64> = chosen.iter().flat_map(of).collect();
-        let mut news: Vec<BTreeSet<u64>> = left.iter().map(of).collect();
+        let mut reached: HashSet<u64> = chosen.iter().flat_map(of).collect();
+        let mut news: Vec<HashSet<u64>> = left.iter().map(of).collect();
         while chosen.len() < MAX_INPUTS {
             news.iter_mut().for_each(|news| news.retain(|one| !reached.contains(one)));
             // The most that is new and, for as much, the shortest.
@@ -56,7 +56,7 @@ fn read(control: &str) -> Option<Vec<Input>> {
     let _n_before: usize = lines.next()?.parse().ok()?;
     let mut inputs: Vec<Input> = Vec::new();
     for _ in 0..n_files {
-        inputs.push(Input { file: lines.next()?.into(), n_bytes: 0, features: BTreeSet::new() });
+        inputs.push(Input { file: lines.next()?.into(), n_bytes: 0, features: Vec::new() });
     }
     for line in lines {
         let (kind, rest) = line.split_once(' ')?;
