@@ -13,6 +13,9 @@ use crate::{
     user_id::{self, UserIdError},
 };
 
+/// The keys of Xray in `decryption` and `encryption` have 43 characters or more, its words at most 18.
+const MAX_WORD_BYTES: usize = 20;
+
 /// Reads the id of a user of VMess or VLESS.
 pub(crate) fn read_user_id(written: Spanned<&str>, report: &mut Report<'_>) -> Option<UserId> {
     user_id::parse(written.value)
@@ -88,6 +91,14 @@ pub(crate) fn check_alter_id(object: &Object<'_>, name: &str, report: &mut Repor
             .error(field.value.span, "legacy VMess is not available")
             .help(format!("set `{name}` to 0 on both ends; programs since 2022 speak nothing else"));
     }
+}
+
+/// Hides the keys in `decryption` and `encryption` of VLESS, which are behind its words; the length in
+/// bytes stays the same.
+pub(crate) fn hide_keys(text: &str) -> String {
+    let hide =
+        |part: &str| if part.len() > MAX_WORD_BYTES { "*".repeat(part.len()) } else { part.to_owned() };
+    text.split('.').map(hide).collect::<Vec<_>>().join(".")
 }
 
 /// Refuses a `flow`, whatever it is.

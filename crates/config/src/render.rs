@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::{Diagnostic, Severity, Source};
+use crate::{Diagnostic, Severity, Source, credentials::hide_keys};
 
 /// How many columns of a line are shown.
 const MAX_COLUMNS: usize = 100;
@@ -159,7 +159,22 @@ impl Snippet {
 }
 
 /// The keys whose values are secrets, or may be.
-const SECRET_KEYS: [&str; 8] = ["pass", "password", "id", "uuid", "psk", "ipsk", "secret", "client_key"];
+const SECRET_KEYS: [&str; 12] = [
+    "pass",
+    "password",
+    "id",
+    "uuid",
+    "psk",
+    "ipsk",
+    "secret",
+    "client_key",
+    "privateKey",
+    "private_key",
+    "mldsa65Seed",
+    "seed",
+];
+/// The keys whose values have secrets behind words.
+const KEYS_WITH_SECRETS: [&str; 2] = ["decryption", "encryption"];
 /// What a private key in PEM begins with (RFC 7468 §10).
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
@@ -167,22 +182,26 @@ const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 fn mask_secrets(line: &str) -> String {
     let mut masked = String::with_capacity(line.len());
     let mut rest = line;
-    let (mut behind_key, mut in_list) = (false, false);
+    let is_one_of = |key: &str, keys: &[&str]| keys.iter().any(|known| key.eq_ignore_ascii_case(known));
+    let (mut key, mut in_list) = ("", false);
     while let Some(open) = rest.find('"') {
         let (before, quoted) = rest.split_at(open + 1);
         let length = closing_quote(quoted);
         let (inner, behind) = quoted.split_at(length);
         masked.push_str(before);
         let between = before.replace(['"', ' ', '\t'], "");
+        let behind_key = is_one_of(key, &SECRET_KEYS);
         in_list = behind_key && between == ":[" || in_list && between == ",";
         let hidden = in_list || behind_key && between == ":" || inner.contains(PRIVATE_KEY);
         in_list |= inner.contains(PRIVATE_KEY);
         if hidden {
             masked.push_str(&"*".repeat(inner.len()));
+        } else if between == ":" && is_one_of(key, &KEYS_WITH_SECRETS) {
+            masked.push_str(&hide_keys(inner));
         } else {
             masked.push_str(&mask_login(inner));
         }
-        behind_key = SECRET_KEYS.iter().any(|key| inner.eq_ignore_ascii_case(key));
+        key = inner;
         let closed = usize::from(behind.starts_with('"'));
         masked.push_str(behind.get(..closed).unwrap_or_default());
         rest = behind.get(closed..).unwrap_or_default();
@@ -323,6 +342,9 @@ mod tests {
             mask_secrets(r#""key": ["-----BEGIN PRIVATE KEY-----", "MIGH"], "key": ["a"]"#),
             r#""key": ["***************************", "****"], "key": ["a"]"#
         );
+        assert_eq!(mask_secrets(r#""PrivateKey": "ab", "x": "y""#), r#""PrivateKey": "**", "x": "y""#);
+        let keys = |key: &str| format!(r#""decryption": "mlkem768x25519plus.native.600s.{key}""#);
+        assert_eq!(mask_secrets(&keys(&"k".repeat(43))), keys(&"*".repeat(43)));
         assert_eq!(mask_secrets(r#""pass", "shown""#), r#""pass", "shown""#);
         assert_eq!(mask_secrets(r#""url": "http://me:x@h/@""#), r#""url": "http://****@h/@""#);
         assert_eq!(mask_secrets(r#""url": "http://me:x@y"#), r#""url": "http://****@y"#);

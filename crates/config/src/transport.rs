@@ -12,6 +12,8 @@ use crate::{
 
 /// RFC 7301 §3.1.
 const MAX_ALPN_BYTES: usize = 255;
+/// The header that `ed` in a path means (Xray).
+pub(crate) const EARLY_HEADER: &str = "Sec-WebSocket-Protocol";
 /// What servers usually take of a request.
 const MAX_PATH_BYTES: usize = 4096;
 /// Headers that belong to the handshake itself (RFC 6455 §4.1, RFC 9110 §7.8).
@@ -152,16 +154,18 @@ pub(crate) fn read_early_header(written: Spanned<&str>, report: &mut Report<'_>)
     Some(written.value.into())
 }
 
-/// The path without `ed`, and the value of `ed`, in the query of a path (V2Ray and Xray).
-pub(crate) fn split_early_data(path: &str) -> (String, Option<&str>) {
+/// The path without `ed`, and the value of `ed` with where it begins, in the query of a path (V2Ray and Xray).
+pub(crate) fn split_early_data(path: &str) -> (String, Option<(usize, &str)>) {
     let Some((before, query)) = path.split_once('?') else { return (path.to_owned(), None) };
     let mut early = None;
     let mut others = Vec::new();
+    let mut at = before.len() + 1;
     for part in query.split('&') {
         match part.strip_prefix("ed=") {
-            Some(bytes) => early = Some(bytes),
+            Some(bytes) => early = Some((at + "ed=".len(), bytes)),
             None => others.push(part),
         }
+        at += part.len() + 1;
     }
     let mark = if others.is_empty() { "" } else { "?" };
     (format!("{before}{mark}{}", others.join("&")), early)
@@ -347,9 +351,10 @@ mod tests {
     fn early_data_is_taken_out_of_a_path() {
         for (path, rest, early) in [
             ("/a", "/a", None),
-            ("/a?ed=2048", "/a", Some("2048")),
-            ("/a?b=c&ed=2048&d", "/a?b=c&d", Some("2048")),
+            ("/a?ed=2048", "/a", Some((6, "2048"))),
+            ("/a?b=c&ed=2048&d", "/a?b=c&d", Some((10, "2048"))),
             ("/a?bed=1", "/a?bed=1", None),
+            ("/speed=1?bed=1&ed=x", "/speed=1?bed=1", Some((18, "x"))),
         ] {
             assert_eq!(split_early_data(path), (rest.to_owned(), early));
         }

@@ -97,6 +97,9 @@ fn server(entry: &Yaml) -> Result<Server, LinkError> {
             Login::Trojan { password: required(entry, "password", Part::Password)?, flow: text("flow") }
         }
         "socks5" => Login::Socks(account(entry)),
+        "http" if entry.get("headers").is_some_and(|headers| !headers.members().is_empty()) => {
+            return Err(refused("further headers are not available in this version"));
+        }
         "http" => Login::Http(account(entry)),
         foreign if FOREIGN.contains(&foreign) => return Err(LinkError::Unavailable(foreign.into())),
         unknown => return Err(LinkError::Unknown(text::clean_name(unknown))),
@@ -108,6 +111,12 @@ fn server(entry: &Yaml) -> Result<Server, LinkError> {
         if entry.get(key).is_some_and(|options| text::is_on(options.text("enabled"))) {
             return Err(refused(format!("{what} is not available in this version")));
         }
+    }
+    if ["certificate", "private-key"].iter().any(|key| !entry.text(key).is_empty()) {
+        return Err(refused("a certificate of this end is not read from files of Clash"));
+    }
+    if text::is_on(entry.text("udp-over-tcp")) {
+        return Err(LinkError::no_udp_over_tcp());
     }
     let udp = entry.get("udp").and_then(Yaml::as_text).is_none_or(text::is_on);
     Ok(Server { host: host(entry)?, port: port(entry, "port")?, stream: stream(entry, &login), login, udp })
@@ -128,6 +137,7 @@ fn stream(entry: &Yaml, login: &Login) -> Stream {
         server_name: name.unwrap_or_default().to_owned(),
         alpn: entry.texts("alpn"),
         insecure: on("skip-cert-verify"),
+        pins: entry.text("fingerprint").to_owned(),
         ..Stream::default()
     };
     if entry.get("ech-opts").is_some_and(|ech| text::is_on(ech.text("enable"))) {

@@ -78,6 +78,13 @@ impl fmt::Display for Part {
 }
 
 impl LinkError {
+    pub(super) fn no_udp_over_tcp() -> Self {
+        Self::Refused {
+            message: "datagrams inside of a TCP connection are not available in this version".into(),
+            help: Some("datagrams go to the server as datagrams; switch it off on both ends".into()),
+        }
+    }
+
     /// The way out, if there is one.
     #[must_use]
     pub fn help(&self) -> Option<&str> {

@@ -8,11 +8,9 @@ use crate::{
         Account, ClientTls, EarlyData, Grpc, Layer, Outbound, OutboundProtocol, ProxyServer, TlsVersions,
         UserId, VmessAccount,
     },
+    transport::EARLY_HEADER,
     user_id,
 };
-
-/// The header of early data that `ed` in a path means (Xray).
-const EARLY_HEADER: &str = "Sec-WebSocket-Protocol";
 
 /// Why an outbound has no link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -90,16 +88,20 @@ fn with_name(link: String, name: &str) -> String {
 }
 
 fn socks(server: &ProxyServer) -> String {
-    let login =
-        |account: &Account| text::to_base64(&format!("{}:{}", account.user, account.password.expose())) + "@";
+    let login = |account: &Account| match account.user.contains(':') {
+        // In base64 nobody could tell where it ends.
+        true => login(account),
+        false => text::to_base64(&format!("{}:{}", account.user, account.password.expose())) + "@",
+    };
     let login = server.account.as_ref().map(login).unwrap_or_default();
     format!("socks://{login}{}", authority(&server.host, server.port))
 }
 
+fn login(account: &Account) -> String {
+    format!("{}:{}@", text::escape(&account.user), text::escape(account.password.expose()))
+}
+
 fn http(server: &ProxyServer, outbound: &Outbound) -> Result<String, NoLink> {
-    let login = |account: &Account| {
-        format!("{}:{}@", text::escape(&account.user), text::escape(account.password.expose()))
-    };
     let login = server.account.as_ref().map(login).unwrap_or_default();
     let place = authority(&server.host, server.port);
     let Some(tls) = &outbound.transport.tls else { return Ok(format!("http://{login}{place}")) };

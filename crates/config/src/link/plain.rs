@@ -32,13 +32,16 @@ type Place = (String, u16, Option<(String, String)>);
 
 fn read(url: &ShareUrl<'_>) -> Result<Place, LinkError> {
     let authority = url.authority(None)?;
-    let user = text::unescape(&authority.user)?;
-    if user.is_empty() {
-        return Ok((authority.host, authority.port, None));
-    }
-    let decoded = if user.contains(':') { None } else { text::base64_text(&user) };
-    let user = decoded.filter(|decoded| decoded.contains(':')).unwrap_or(user);
-    let (name, password) = user.split_once(':').unwrap_or((&user, ""));
-    let account = (!user.is_empty() && user != ":").then(|| (name.to_owned(), password.to_owned()));
-    Ok((authority.host, authority.port, account))
+    let (name, password) = match authority.user.split_once(':') {
+        Some((name, password)) => (text::unescape(name)?, text::unescape(password)?),
+        None => {
+            let user = text::unescape(&authority.user)?;
+            let decoded = if user.contains(':') { None } else { text::base64_text(&user) };
+            let user = decoded.filter(|decoded| decoded.contains(':')).unwrap_or(user);
+            let (name, password) = user.split_once(':').unwrap_or((&user, ""));
+            (name.to_owned(), password.to_owned())
+        }
+    };
+    let is_there = !name.is_empty() || !password.is_empty();
+    Ok((authority.host, authority.port, is_there.then_some((name, password))))
 }

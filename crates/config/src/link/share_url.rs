@@ -1,6 +1,8 @@
 //! Links in the form of a URL, taken apart. They are not quite URLs: passwords and base64 are often
 //! not escaped.
 
+use std::net::Ipv6Addr;
+
 use super::{LinkError, Part, text};
 
 /// `scheme://body?query#name`.
@@ -74,12 +76,17 @@ pub(super) fn split_authority(body: &str, default_port: Option<u16>) -> Result<A
     let (user, rest) = body.rsplit_once('@').unwrap_or(("", body));
     let place = rest.split('/').next().unwrap_or_default();
     let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or_default())),
         None => place.rsplit_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
     };
     let host = text::unescape(host)?;
     if host.is_empty() {
         return Err(LinkError::Missing(Part::Host));
+    }
+    // A login without `@` is none, and no message may show it.
+    if host.contains(':') && host.parse::<Ipv6Addr>().is_err() {
+        return Err(LinkError::Unreadable(Part::Host));
     }
     let port = match (port, default_port) {
         (Some(port), _) => self::port(port)?,
@@ -124,6 +131,9 @@ mod tests {
             ("u@:443", LinkError::Missing(Part::Host)),
             ("u@a", LinkError::Missing(Part::Port)),
             ("u@[::1]", LinkError::Missing(Part::Port)),
+            ("u@[::1]x443", LinkError::Unreadable(Part::Port)),
+            ("u@[::1]443", LinkError::Unreadable(Part::Port)),
+            ("name:secret:a:443", LinkError::Unreadable(Part::Host)),
             ("u@a:", LinkError::Unreadable(Part::Port)),
             ("u@a:0", LinkError::Unreadable(Part::Port)),
             ("u@a:+1", LinkError::Unreadable(Part::Port)),

@@ -22,6 +22,9 @@ pub(super) fn read(url: &ShareUrl<'_>) -> Result<Server, LinkError> {
             return Err(LinkError::Plugin(if name == "plugin" && is_plain { plugin } else { name }.into()));
         }
     }
+    if url.is_on(&["uot"]) {
+        return Err(LinkError::no_udp_over_tcp());
+    }
     let whole = text::base64_text(&text::unescape_lossy(url.body.trim_end_matches('/')));
     let (authority, user) = match whole.filter(|_| !url.body.contains('@')) {
         // The password is as it is there.

@@ -5,7 +5,10 @@ use super::{
     share_url::ShareUrl,
     text,
 };
-use crate::json::Value;
+use crate::{
+    json::Value,
+    transport::{EARLY_HEADER, split_early_data},
+};
 
 /// What a link says of it, in the words of V2Ray; empty where it is silent.
 #[derive(Default)]
@@ -67,7 +70,11 @@ impl Stream {
             mode: get("mode"),
             header: get("headerType"),
             headers: Vec::new(),
-            early_data: (get("ed"), get("eh")),
+            // Like `ed` in a path, unless the header is named (mihomo).
+            early_data: (
+                get("ed"),
+                if url.get("eh").is_empty() { EARLY_HEADER.to_owned() } else { get("eh") },
+            ),
             ech: get("ech"),
             pins: get("pcs"),
             names: get("vcn"),
@@ -122,7 +129,8 @@ impl Stream {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), word(value)));
         fields.put_if(!self.headers.is_empty(), "headers", || object(headers));
         let (bytes, header) = &self.early_data;
-        if !bytes.is_empty() && kind(&self.network) == Kind::WebSocket {
+        let is_in_path = split_early_data(&self.path).1.is_some();
+        if !bytes.is_empty() && !is_in_path && kind(&self.network) == Kind::WebSocket {
             fields.count("maxEarlyData", bytes);
             fields.text("earlyDataHeaderName", header);
         }

@@ -11,6 +11,8 @@ use super::SubscriptionError;
 const MAX_DEPTH: usize = 64;
 /// How many values a file may have, with those that an alias repeats.
 const MAX_VALUES: usize = 2_000_000;
+/// A long text counts as one more value for each of these bytes, as an alias repeats them all.
+const BYTES_OF_A_VALUE: usize = 64;
 
 /// A value with the line that it begins on, from 1.
 #[derive(Clone)]
@@ -116,7 +118,8 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(flaw(line, column, format!("more than {MAX_DEPTH} levels inside one another")));
         }
-        let mut size = 1;
+        let own = if let Event::Scalar(text, ..) = &event { 1 + text.len() / BYTES_OF_A_VALUE } else { 1 };
+        let mut size = own;
         let (kind, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => (scalar(&text, style), anchor),
             Event::SequenceStart(_, anchor, _) => (self.list(depth, &mut size)?, anchor),
@@ -138,7 +141,7 @@ impl<'a> Reader<'a> {
             | Event::UnresolvedAlias(_)
             | _ => return Err(flaw(line, column, "something ends too early")),
         };
-        self.count(1, line, column)?;
+        self.count(own, line, column)?;
         let value = Yaml { line, kind };
         if anchor > 0 {
             self.anchors.insert(anchor, (value.clone(), size));
@@ -257,5 +260,7 @@ mod tests {
             laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
         }
         assert!(error(&laughs).contains("more than 2000000 values"), "{}", error(&laughs));
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(300));
+        assert!(error(&long).contains("more than 2000000 values"), "{}", error(&long));
     }
 }

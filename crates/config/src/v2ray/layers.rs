@@ -10,13 +10,12 @@ use crate::{
     object::Object,
     report::{Report, quote},
     transport::{
-        read_early_header, read_headers, read_host_header, read_path, read_request_text, split_early_data,
+        EARLY_HEADER, read_early_header, read_headers, read_host_header, read_path, read_request_text,
+        split_early_data,
     },
 };
 
 const LATER: &str = "it is not available in this version";
-/// The header that Xray puts early data into.
-const XRAY_HEADER: &str = "Sec-WebSocket-Protocol";
 /// A day.
 const MAX_SECONDS: u32 = 86_400;
 const PATH: Key = Key::new("path", Form::Text, "The path of the request; `/` without it.");
@@ -153,10 +152,21 @@ pub(super) fn read_web_socket(stream: &Object<'_>, report: &mut Report<'_>) -> W
     let headers = read_headers(&settings, "headers", false, report);
     let most = settings.count("maxEarlyData", 0..=i32::MAX.unsigned_abs(), report).filter(|most| *most > 0);
     let header = settings.text("earlyDataHeaderName", report).filter(|name| !name.value.is_empty());
-    if let Some(header) = header.filter(|_| most.is_none()) {
-        report
-            .warning(header.span, "this header is for early data, of which there is none")
-            .help("add `\"maxEarlyData\": 2048`, or remove it");
+    match header {
+        Some(header) if most.is_none() && from_path.is_none() => {
+            report
+                .warning(header.span, "this header is for early data, of which there is none")
+                .help("add `\"maxEarlyData\": 2048`, or remove it");
+        }
+        Some(header) if most.is_none() && !header.value.eq_ignore_ascii_case(EARLY_HEADER) => {
+            report
+                .warning(
+                    header.span,
+                    format!("`ed` in the path means the header `{EARLY_HEADER}`, not this one"),
+                )
+                .help("write `maxEarlyData` instead of `ed`, or remove it");
+        }
+        Some(_) | None => {}
     }
     let early_data = match (most, from_path) {
         (Some(_), Some(written)) => {
@@ -168,7 +178,7 @@ pub(super) fn read_web_socket(stream: &Object<'_>, report: &mut Report<'_>) -> W
             Some(EarlyData { max_bytes, header: header.flatten() })
         }
         (None, Some(written)) => {
-            Some(EarlyData { max_bytes: written.value, header: Some(XRAY_HEADER.into()) })
+            Some(EarlyData { max_bytes: written.value, header: Some(EARLY_HEADER.into()) })
         }
         (None, None) => None,
     };
@@ -198,8 +208,7 @@ fn read_path_with_early_data(
 ) -> (Box<str>, Option<Spanned<u32>>) {
     let Some(written) = settings.text("path", report) else { return ("/".into(), None) };
     let (rest, early) = split_early_data(written.value);
-    let early = early.and_then(|early| {
-        let at = written.value.find("ed=").map_or(0, |at| at + 3);
+    let early = early.and_then(|(at, early)| {
         let place = part_of(written.value, written.span, at..at + early.len());
         match early.parse::<u32>() {
             Ok(bytes) => Some(Spanned::new(bytes, place)),

@@ -13,10 +13,11 @@ use super::{
 use crate::{
     Span,
     json::Value,
-    keys::{Form, Key, KeyTable},
+    keys::{Form, Key, KeyTable, Status},
     model::{Policy, ProxyServer},
     object::Object,
     report::Report,
+    transport::warn_without_effect,
 };
 
 /// The keys that every server of an outbound has.
@@ -71,6 +72,14 @@ impl Servers {
             let account = flat(&settings, report);
             return Some(vec![with_account(read_server(&settings, account, report)?)?]);
         }
+        let of_one = self.table.keys.iter().filter(|key| key.status == Status::Supported);
+        let of_one: Vec<&str> = of_one.map(|key| key.name).filter(|name| *name != self.list).collect();
+        warn_without_effect(
+            &settings,
+            &of_one,
+            &format!("each server of `{}` has its own", self.list),
+            report,
+        );
         let items = settings.items(self.list, report);
         if items.is_empty() {
             if settings.get(self.list).is_none_or(|field| field.value.items().is_some()) {

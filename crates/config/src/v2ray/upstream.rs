@@ -9,6 +9,7 @@ use crate::{
     model::{Account, ProxyServer},
     object::{Object, read_port},
     report::{Report, quote},
+    transport::warn_without_effect,
 };
 
 const EXAMPLE: &str = "\"servers\": [{\"address\": \"…\", \"port\": 1080}]";
@@ -122,6 +123,8 @@ fn read_servers(settings: &Object<'_>, login: Login, report: &mut Report<'_>) ->
         };
         return Some(vec![read_server(settings, account, report)?]);
     }
+    let reason = "each server of `servers` has its own";
+    warn_without_effect(settings, &["port", "user", "pass"], reason, report);
     let items = settings.items("servers", report);
     if items.is_empty() {
         if settings.get("servers").is_none_or(|field| field.value.items().is_some()) {

@@ -7,6 +7,7 @@ mod remote;
 mod rule_text;
 mod singbox;
 mod text;
+mod tls;
 mod v2ray;
 
 use self::losses::Losses;

@@ -189,3 +189,79 @@ fn no_secret_is_in_debug_output() {
         }
     }
 }
+
+/// What is said of a file.
+fn said(inbound: &str, outbound: &str) -> String {
+    let (_, rendered) = read("test", &format!("{{\"inbounds\": [{inbound}],\n\"outbounds\": [{outbound}]}}"));
+    rendered
+}
+
+const SOCKS: &str = r#"{"protocol": "socks", "listen": "127.0.0.1", "port": 1}"#;
+const FREEDOM: &str = r#"{"protocol": "freedom"}"#;
+
+#[test]
+fn no_message_has_a_key_of_vless() {
+    let key = "k".repeat(43);
+    let vless = |settings: &str| format!(r#"{{"protocol": "vless", "port": 1, "settings": {settings}}}"#);
+    let keyed = format!("mlkem768x25519plus.native.600s.{key}");
+    let inbound = vless(&format!(r#"{{"clients": [{{"id": "x"}}], "decryption": "{keyed}"}}"#));
+    let outbound = vless(&format!(r#"{{"address": "a", "id": "x", "encryption": "{keyed}"}}"#));
+    for text in [said(&inbound, FREEDOM), said(SOCKS, &outbound)] {
+        assert!(text.contains("`mlkem768x25519plus.native.600s.*"), "{text}");
+        assert!(!text.contains(&key), "{text}");
+    }
+}
+
+#[test]
+fn an_inbound_does_not_vanish_for_an_empty_method() {
+    let inbound = r#"{"protocol": "shadowsocks", "port": 1, "settings": {"method": "", "password": "x"}}"#;
+    let text = said(inbound, FREEDOM);
+    assert!(text.contains("error: a `shadowsocks` inbound needs `method`"), "{text}");
+}
+
+#[test]
+fn what_stands_beside_a_list_is_not_ignored_in_silence() {
+    let id = "23ad6b10-8d1a-40f7-8ad0-e3e35cd38297";
+    let vnext = format!(
+        r#"{{"protocol": "vmess", "settings": {{"id": "{id}", "security": "none",
+            "vnext": [{{"address": "a", "port": 1, "users": [{{"id": "{id}"}}]}}]}}}}"#
+    );
+    let text = said(SOCKS, &vnext);
+    for key in ["id", "security"] {
+        assert!(
+            text.contains(&format!("`{key}` has no effect: each server of `vnext` has its own")),
+            "{text}"
+        );
+    }
+    let socks = r#"{"protocol": "socks", "settings": {"user": "u", "pass": "p", "servers": [{"address": "a", "port": 1}]}}"#;
+    let text = said(SOCKS, socks);
+    for key in ["user", "pass"] {
+        assert!(
+            text.contains(&format!("`{key}` has no effect: each server of `servers` has its own")),
+            "{text}"
+        );
+    }
+    let clients = r#"{"protocol": "shadowsocks", "port": 1, "settings":
+        {"method": "aes-128-gcm", "email": "e", "level": 1, "clients": [{"password": "a"}]}}"#;
+    let text = said(clients, FREEDOM);
+    for key in ["email", "level"] {
+        assert!(text.contains(&format!("`{key}` has no effect: each of `clients` has its own")), "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_in_early_data_has_its_place() {
+    let ws = |settings: &str| {
+        format!(
+            r#"{{"protocol": "vmess", "settings": {{"address": "a", "port": 1, "id": "x"}}, "streamSettings": {{"network": "ws", "wsSettings": {settings}}}}}"#
+        )
+    };
+    let text = said(SOCKS, &ws(r#"{"path": "/speed=1?bed=2&ed=much"}"#));
+    let (shown, caret) =
+        text.lines().zip(text.lines().skip(1)).find(|(line, _)| line.contains("bed=2")).unwrap();
+    assert_eq!(shown.find("much").map(|at| shown[..at].chars().count()), caret.find('^'), "{text}");
+    let text = said(SOCKS, &ws(r#"{"path": "/?ed=2048", "earlyDataHeaderName": "sec-websocket-protocol"}"#));
+    assert!(!text.contains("this header is for early data"), "{text}");
+    let text = said(SOCKS, &ws(r#"{"path": "/?ed=2048", "earlyDataHeaderName": "X"}"#));
+    assert!(text.contains("means the header `Sec-WebSocket-Protocol`, not this one"), "{text}");
+}

@@ -166,6 +166,24 @@ fn files_with_tunnels_come_back_from_the_other_dialect() {
     assert_eq!(n_files, 2);
 }
 
+/// Both at once are refused there.
+#[test]
+fn an_authority_beside_the_hash_of_a_key_is_lost_in_sing_box() {
+    let hash = "A".repeat(43);
+    let text = format!(
+        r#"{{"inbounds": [{{"protocol": "socks", "listen": "127.0.0.1", "port": 1}}],
+        "outbounds": [{{"protocol": "trojan", "settings": {{"address": "a", "port": 1, "password": "x"}},
+            "streamSettings": {{"security": "tls", "tlsSettings": {{"disableSystemRoot": true,
+                "certificates": [{{"usage": "verify", "certificateFile": "ca.pem"}}],
+                "pinnedPeerCertificatePublicKeySha256": ["{hash}="]}}}}}}]}}"#
+    );
+    let (outcome, said) = read("c", &text);
+    let written = write(&outcome.config.expect(&said), Dialect::SingBox);
+    assert!(written.is_lossy(), "{:?}", written.losses);
+    let (outcome, said) = read("c", &written.text);
+    assert!(outcome.config.is_some(), "{said}");
+}
+
 /// `testdata/config/convert`: files with what they are in the other dialect (`.converted`) and what is
 /// lost (`.stderr`). A new case needs no Rust; `UPDATE_EXPECT=1` writes both.
 #[test]

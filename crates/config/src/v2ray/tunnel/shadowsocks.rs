@@ -17,6 +17,7 @@ use crate::{
     object::Object,
     report::Report,
     shadowsocks::KeyOwner,
+    transport::warn_without_effect,
     v2ray::{door::read_networks, policy::Policies, upstream::read_server},
 };
 
@@ -251,7 +252,7 @@ pub(in crate::v2ray) fn read_inbound(
         member.value.text().map(|text| Spanned::new(text, member.value.span))
     };
     let Some(written) = written.or_else(of_first_client) else {
-        if !settings.has("method") {
+        if settings.get("method").is_none_or(|field| field.value.text().is_some()) {
             report.error(brace(settings.span), "a `shadowsocks` inbound needs `method`");
         }
         return None;
@@ -262,6 +263,7 @@ pub(in crate::v2ray) fn read_inbound(
         levels.read(&settings, 0, report);
         Vec::new()
     } else {
+        warn_without_effect(&settings, &["email", "level"], "each of `clients` has its own", report);
         read_clients(items, method, &mut levels, report)
     };
     let password = read_server_password(&settings, method, items.is_empty(), report);

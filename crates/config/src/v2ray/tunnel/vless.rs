@@ -5,7 +5,7 @@ use super::{
     read_first_user, require_clients, require_inbound_settings, vmess::read_user,
 };
 use crate::{
-    credentials::{Seen, check_flow, read_user_id, require},
+    credentials::{Seen, check_flow, hide_keys, read_user_id, require},
     keys::{Form, Key, KeyTable},
     model::{Policy, ProxyServer, User, UserId},
     object::Object,
@@ -140,7 +140,7 @@ fn check_none(object: &Object<'_>, name: &str, report: &mut Report<'_>) {
     {
         let message = match written.value {
             "" => format!("`{name}` has to be `none`"),
-            value => format!("{} as `{name}` is not available in this version", quote(value)),
+            value => format!("{} as `{name}` is not available in this version", quote(&hide_keys(value))),
         };
         report.error(written.span, message).help("write `none` on both ends, and use TLS");
     }

@@ -4,10 +4,11 @@ use super::super::{
     json::{Fields, Json},
     losses::Losses,
     text,
+    tls::{put_pem, put_versions},
 };
 use crate::{
     Span,
-    model::{ClientTls, Grpc, HttpUpgrade, Layer, Pem, Pin, ServerTls, TlsVersion, TlsVersions, WebSocket},
+    model::{ClientTls, Grpc, HttpUpgrade, Layer, Pem, Pin, ServerTls, TlsVersions, WebSocket},
     pins,
 };
 
@@ -32,6 +33,9 @@ pub(super) fn client_tls(tls: &ClientTls, span: Span, losses: &mut Losses) -> Fi
     put_common(alpn, *versions, &mut fields);
     match (&**authorities, only_own_authorities) {
         ([], _) => {}
+        (_, _) if pins.iter().any(|pin| matches!(pin, Pin::PublicKey(_))) => {
+            losses.lose(span, "an authority beside the hash of a public key", None);
+        }
         ([authority], true) => put_pem(authority, ["certificate_path", "certificate"], &mut fields),
         ([_], false) => losses.lose(span, "an authority beside those of the system", None),
         (_, _) => losses.lose(span, "several authorities", "write their certificates into one file"),
@@ -90,24 +94,7 @@ fn put_client_authorities(authorities: &[Pem], fields: &mut Fields) {
 
 fn put_common(alpn: &[Box<str>], versions: TlsVersions, fields: &mut Fields) {
     fields.put_filled("alpn", alpn.iter().map(|name| &**name).collect::<Vec<_>>());
-    let TlsVersions { least, most } = versions;
-    let default = TlsVersions::default();
-    fields.put_some("min_version", (least != default.least).then(|| version(least)));
-    fields.put_some("max_version", (most != default.most).then(|| version(most)));
-}
-
-fn version(version: TlsVersion) -> &'static str {
-    match version {
-        TlsVersion::V1_2 => "1.2",
-        TlsVersion::V1_3 => "1.3",
-    }
-}
-
-fn put_pem(pem: &Pem, [file, text]: [&str; 2], fields: &mut Fields) {
-    match pem {
-        Pem::File(path) => fields.put(file, &*path.value),
-        Pem::Inline(inline) => fields.put(text, inline.value.expose().split('\n').collect::<Vec<_>>()),
-    }
+    put_versions(versions, ["min_version", "max_version"], fields);
 }
 
 /// `transport`, if something is laid over TCP or TLS.

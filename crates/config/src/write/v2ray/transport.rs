@@ -3,12 +3,13 @@
 use super::super::{
     json::{Fields, Json},
     losses::Losses,
+    tls::{put_pem, put_versions},
 };
 use crate::{
     Span, Spanned,
     model::{
-        ClientTls, Grpc, HttpUpgrade, Identity, Layer, Pem, Pin, ServerTls, SocketOptions, TlsVersion,
-        TlsVersions, Transport, WebSocket,
+        ClientTls, Grpc, HttpUpgrade, Identity, Layer, Pem, Pin, ServerTls, SocketOptions, Transport,
+        WebSocket,
     },
     pins,
     transport::split_early_data,
@@ -165,7 +166,7 @@ fn client_tls(tls: &ClientTls, span: Span, losses: &mut Losses) -> Fields {
     fields.put_filled("certificates", certificates);
     fields.put_if("disableSystemRoot", *only_own_authorities);
     fields.put_if("allowInsecure", *allow_insecure);
-    put_versions(*versions, &mut fields);
+    put_versions(*versions, ["minVersion", "maxVersion"], &mut fields);
     let mut by_kind = [Vec::new(), Vec::new(), Vec::new()];
     let [certificates, chains, keys] = &mut by_kind;
     for pin in pins {
@@ -192,26 +193,12 @@ fn server_tls(tls: &ServerTls) -> Fields {
     fields.put("certificates", certificates);
     fields.put_if("verifyClientCertificate", !client_authorities.is_empty());
     fields.put_if("rejectUnknownSni", *reject_unknown_sni);
-    put_versions(*versions, &mut fields);
+    put_versions(*versions, ["minVersion", "maxVersion"], &mut fields);
     fields
 }
 
 fn put_alpn(alpn: &[Box<str>], fields: &mut Fields) {
     fields.put_filled("alpn", alpn.iter().map(|name| &**name).collect::<Vec<_>>());
-}
-
-fn put_versions(versions: TlsVersions, fields: &mut Fields) {
-    let TlsVersions { least, most } = versions;
-    let default = TlsVersions::default();
-    fields.put_some("minVersion", (least != default.least).then(|| version(least)));
-    fields.put_some("maxVersion", (most != default.most).then(|| version(most)));
-}
-
-fn version(version: TlsVersion) -> &'static str {
-    match version {
-        TlsVersion::V1_2 => "1.2",
-        TlsVersion::V1_3 => "1.3",
-    }
 }
 
 fn authority(pem: &Pem) -> Json {
@@ -226,11 +213,4 @@ fn identity(identity: &Identity) -> Json {
     put_pem(&identity.certificate, ["certificateFile", "certificate"], &mut fields);
     put_pem(&identity.key, ["keyFile", "key"], &mut fields);
     fields.into()
-}
-
-fn put_pem(pem: &Pem, [file, text]: [&str; 2], fields: &mut Fields) {
-    match pem {
-        Pem::File(path) => fields.put(file, &*path.value),
-        Pem::Inline(inline) => fields.put(text, inline.value.expose().split('\n').collect::<Vec<_>>()),
-    }
 }
