@@ -32,25 +32,37 @@ pub struct Coded<S, K, O> {
     plain: Range<usize>,
     consumed: usize,
     unsent: Unsent,
-    /// Whether the head of what is sent has gone out, or must wait for the first bytes.
-    has_begun: bool,
+    head: Head,
     has_ended: bool,
     has_finished: bool,
+    /// What is to be told once all before it was read.
+    failure: Option<io::Error>,
+}
+
+/// Who sends the head of what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// Whoever reads or writes first.
+    Due,
+    /// Whoever reads, who has begun to.
+    OnItsWay,
+    /// Whoever writes, if it has not gone out.
+    Left,
 }
 
 impl<S, K, O> Coded<S, K, O> {
     /// The side that asks: its head goes out with the first bytes, or alone as soon as an answer is
     /// waited for, so that a server that speaks first is heard.
     pub fn client(stream: S, sealer: K, opener: O) -> Self {
-        Self::new(stream, (sealer, opener), Vec::new(), false)
+        Self::new(stream, (sealer, opener), Vec::new(), Head::Due)
     }
 
     /// The side that answers: its head waits for the first bytes. `read` was read already.
     pub fn server(stream: S, sealer: K, opener: O, read: Vec<u8>) -> Self {
-        Self::new(stream, (sealer, opener), read, true)
+        Self::new(stream, (sealer, opener), read, Head::Left)
     }
 
-    fn new(stream: S, (sealer, opener): (K, O), read: Vec<u8>, has_begun: bool) -> Self {
+    fn new(stream: S, (sealer, opener): (K, O), read: Vec<u8>, head: Head) -> Self {
         Self {
             stream,
             sealer,
@@ -59,9 +71,10 @@ impl<S, K, O> Coded<S, K, O> {
             plain: 0..0,
             consumed: 0,
             unsent: Unsent::default(),
-            has_begun,
+            head,
             has_ended: false,
             has_finished: false,
+            failure: None,
         }
     }
 }
@@ -91,15 +104,20 @@ where
 {
     /// Sends the head if nothing has taken it along. That it cannot go out at once is no reason to wait.
     fn begin(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if !self.has_begun {
-            self.has_begun = true;
-            self.unsent.reserve();
-            self.sealer.seal(&[], &mut self.unsent.bytes);
-            if let Poll::Ready(sent) = self.unsent.poll_send(context, &mut self.stream) {
-                sent?;
-                if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
-                    return Err(error);
-                }
+        match self.head {
+            Head::Left => return Ok(()),
+            Head::OnItsWay => {}
+            Head::Due => {
+                self.unsent.reserve();
+                self.sealer.seal(&[], &mut self.unsent.bytes);
+                self.head = Head::OnItsWay;
+            }
+        }
+        if let Poll::Ready(sent) = self.unsent.poll_send(context, &mut self.stream) {
+            sent?;
+            if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context) {
+                flushed?;
+                self.head = Head::Left;
             }
         }
         Ok(())
@@ -130,6 +148,9 @@ where
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(error) = this.failure.take() {
+            return Poll::Ready(Err(error));
+        }
         this.begin(context)?;
         let before = buffer.filled().len();
         loop {
@@ -145,17 +166,22 @@ where
                 }
                 return Pin::new(&mut this.stream).poll_read(context, buffer);
             }
-            let at_least = match this.opener.open(this.unread.bytes_mut()).map_err(invalid)? {
-                Opened::NeedMore { at_least } => at_least,
-                Opened::Skip { consumed } => {
+            let at_least = match this.opener.open(this.unread.bytes_mut()).map_err(invalid) {
+                Err(error) if buffer.filled().len() == before => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    this.failure = Some(error);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Opened::NeedMore { at_least }) => at_least,
+                Ok(Opened::Skip { consumed }) => {
                     this.unread.consume(consumed);
                     continue;
                 }
-                Opened::Piece { plain, consumed } => {
+                Ok(Opened::Piece { plain, consumed }) => {
                     (this.plain, this.consumed) = (plain, consumed);
                     continue;
                 }
-                Opened::Ended { consumed } => {
+                Ok(Opened::Ended { consumed }) => {
                     this.unread.consume(consumed);
                     this.has_ended = true;
                     continue;
@@ -183,6 +209,7 @@ where
 {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.head = Head::Left;
         ready!(this.unsent.poll_send(context, &mut this.stream))?;
         if this.has_finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -191,7 +218,6 @@ where
             return Pin::new(&mut this.stream).poll_write(context, bytes);
         }
         let taken = bytes.get(..BUFFER_BYTES).unwrap_or(bytes);
-        this.has_begun = true;
         this.unsent.reserve();
         this.sealer.seal(taken, &mut this.unsent.bytes);
         if let Poll::Ready(Err(error)) = this.unsent.poll_send(context, &mut this.stream) {
@@ -210,7 +236,7 @@ where
         let this = self.get_mut();
         if !this.has_finished {
             this.has_finished = true;
-            this.has_begun = true;
+            this.head = Head::Left;
             this.unsent.reserve();
             this.sealer.finish(&mut this.unsent.bytes);
         }

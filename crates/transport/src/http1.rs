@@ -231,12 +231,18 @@ impl Request {
     }
 
     /// The path, without what follows a `?`.
-    pub(crate) fn path(&self) -> &str {
+    fn path(&self) -> &str {
         self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 
     pub(crate) fn wrong_path(&self) -> TransportError {
         TransportError::WrongPath { path: shown(&self.target) }
+    }
+
+    /// Refuses a request for another path than this one. A query counts only if this one has one.
+    pub(crate) fn check_path(&self, wanted: &str) -> Result<(), TransportError> {
+        let exact = if wanted.contains('?') { self.target.as_str() } else { self.path() };
+        if exact == wanted { Ok(()) } else { Err(self.wrong_path()) }
     }
 
     /// Refuses a request for another host than this one. A port in the request does not count.
@@ -348,5 +354,6 @@ fn head_end(bytes: &[u8], scanned: usize) -> Option<usize> {
         let at = window.windows(pattern.len()).position(|piece| piece == pattern);
         at.map(|at| start + at + pattern.len())
     };
-    [found(b"\r\n\r\n"), found(b"\n\n")].into_iter().flatten().min()
+    // A line may end without a carriage return (RFC 9112 §2.2).
+    [found(b"\n\r\n"), found(b"\n\n")].into_iter().flatten().min()
 }

@@ -101,10 +101,7 @@ impl HttpUpgradeAcceptor {
     fn check(&self, request: &Request) -> Result<(), TransportError> {
         let wrong = |problem| TransportError::WrongRequest { problem };
         request.check_host(self.options.host.as_deref())?;
-        let exact = if self.options.path.contains('?') { request.target.as_str() } else { request.path() };
-        if exact != self.options.path {
-            return Err(request.wrong_path());
-        }
+        request.check_path(&self.options.path)?;
         if !request.is_get || !request.upgrades {
             return Err(wrong("a request that asks for no upgrade"));
         }

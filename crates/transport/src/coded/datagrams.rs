@@ -126,9 +126,6 @@ where
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unsent.is_empty() {
-            return Pin::new(&mut self.stream).poll_flush(context);
-        }
         ready!(self.unsent.poll_send(context, &mut self.stream))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }

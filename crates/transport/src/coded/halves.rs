@@ -85,18 +85,19 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
-    pub(super) fn is_empty(&self) -> bool {
-        self.sent >= self.bytes.len()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.bytes.len().saturating_sub(self.sent)
     }
 
-    /// Takes memory to write into, if there is none.
+    /// Makes room to write into.
     pub(super) fn reserve(&mut self) {
         if self.bytes.capacity() == 0 {
             self.bytes = buffers::take();
+        }
+        // No more is moved than was sent since, so that it costs little however often more is added.
+        if self.sent > 0 && self.sent >= self.len() {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
         }
     }
 
@@ -118,5 +119,34 @@ impl Unsent {
             buffers::give_back(std::mem::take(&mut self.bytes));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_sent_takes_no_memory_although_more_is_always_there() {
+        let (mut near, mut far) = duplex(1000);
+        let mut unsent = Unsent::default();
+        let mut came = vec![0; 1000];
+        for round in 0..=255 {
+            tokio::task::yield_now().await;
+            for _ in 0..if round == 0 { 10 } else { 1 } {
+                unsent.reserve();
+                unsent.bytes.extend([round; 1000]);
+            }
+            let is_pending =
+                poll_fn(|context| Poll::Ready(unsent.poll_send(context, &mut near).is_pending()));
+            assert!(is_pending.await);
+            far.read_exact(&mut came).await.unwrap();
+            assert_eq!(came, [round.saturating_sub(9); 1000]);
+            assert!(unsent.bytes.len() <= 20_000, "{} bytes for {}", unsent.bytes.len(), unsent.len());
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, MAX_HEADER_LIST_BYTES, SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES,
-    inbound::{Heeded, Inbound},
+    inbound::Inbound,
     keepalive::{Keepalive, watch},
 };
 use crate::{Io, Moment, TransportError};
@@ -58,7 +58,7 @@ impl Connection {
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .enable_push(false);
-        let shaken = builder.handshake(Heeded::new(stream, inbound.clone())).await;
+        let shaken = builder.handshake(inbound.heed(stream)).await;
         let (requests, mut connection) =
             shaken.map_err(|error| inbound.explain(&error, Moment::Http2Handshake))?;
         let shared = Arc::new(Shared { inbound, n_streams: AtomicUsize::new(0) });

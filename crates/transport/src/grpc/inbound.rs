@@ -1,17 +1,12 @@
 use std::{
     io,
-    pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
-    time::Instant,
-};
+use tokio::{io::AsyncRead, sync::Notify, time::Instant};
+use tokio_util::io::InspectReader;
 
 use super::begins_with_settings;
 use crate::{FirstBytes, Moment, TransportError};
@@ -26,6 +21,9 @@ pub(super) struct Inbound {
     /// Somebody wants to know whether the peer is still there.
     doubted: Notify,
 }
+
+/// A connection whose other end is listened to.
+pub(super) type Heeded<S> = InspectReader<S, Box<dyn FnMut(&[u8]) + Send + Sync>>;
 
 #[derive(Debug)]
 struct Heard {
@@ -42,6 +40,12 @@ impl Inbound {
             changed: Notify::new(),
             doubted: Notify::new(),
         })
+    }
+
+    /// Listens to what comes by a connection.
+    pub(super) fn heed<S: AsyncRead>(self: &Arc<Self>, stream: S) -> Heeded<S> {
+        let inbound = self.clone();
+        InspectReader::new(stream, Box::new(move |bytes: &[u8]| inbound.hear(bytes)))
     }
 
     fn hear(&self, bytes: &[u8]) {
@@ -133,61 +137,5 @@ impl Inbound {
             (None, Some(reason)) => TransportError::Http2 { reason: reason.into() },
             (None, None) => TransportError::Closed { during: moment },
         }
-    }
-}
-
-/// A connection whose other end is listened to.
-#[derive(Debug)]
-pub(super) struct Heeded<S> {
-    stream: S,
-    inbound: Arc<Inbound>,
-}
-
-impl<S> Heeded<S> {
-    pub(super) fn new(stream: S, inbound: Arc<Inbound>) -> Self {
-        Self { stream, inbound }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Heeded<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let already = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.inbound.hear(buffer.filled().get(already..).unwrap_or_default());
-        result
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heeded<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

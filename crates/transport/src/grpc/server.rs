@@ -77,7 +77,7 @@ impl GrpcAcceptor {
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .max_concurrent_streams(MAX_STREAMS);
-        let shaken = builder.handshake(Heeded::new(stream, inbound.clone())).await;
+        let shaken = builder.handshake(inbound.heed(stream)).await;
         let mut connection = shaken.map_err(|error| {
             let found = inbound.first();
             if PREFACE.starts_with(found.as_slice()) {

@@ -114,6 +114,7 @@ impl GrpcStream {
                 Err(problem) => {
                     self.sender.send_reset(Reason::CANCEL);
                     self.receiver = Receiver::Ended;
+                    self.chunk = Bytes::new();
                     return Poll::Ready(Err(TransportError::BrokenGrpc { problem }.into_io()));
                 }
             }

@@ -1,7 +1,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,11 +13,13 @@ use crate::{Moment, TransportError};
 #[derive(Debug)]
 pub(crate) struct TlsStream<S> {
     inner: tokio_rustls::TlsStream<Watched<S>>,
+    /// What is to be told once all before it was read.
+    failure: Option<io::Error>,
 }
 
 impl<S> TlsStream<S> {
     pub(super) fn new(inner: tokio_rustls::TlsStream<Watched<S>>) -> Self {
-        Self { inner }
+        Self { inner, failure: None }
     }
 }
 
@@ -35,23 +37,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        match ready!(Pin::new(&mut self.inner).poll_read(context, buffer)) {
-            Ok(()) => {}
-            // Many servers close without a close_notify (RFC 8446 §6.1), and what has come counts. Who wants
-            // to know a cut transfer from a whole one finds out by what is inside.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
-            Err(error) => return Poll::Ready(Err(explain(error))),
+        if let Some(error) = self.failure.take() {
+            return Poll::Ready(Err(error));
         }
+        let before = buffer.filled().len();
         loop {
             let so_far = buffer.filled().len();
-            if so_far == before || buffer.remaining() == 0 {
-                return Poll::Ready(Ok(()));
-            }
             match Pin::new(&mut self.inner).poll_read(context, buffer) {
-                Poll::Ready(Ok(())) if buffer.filled().len() > so_far => {}
-                // An end or an error is found again by the next read.
-                Poll::Ready(Ok(()) | Err(_)) | Poll::Pending => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if buffer.filled().len() > so_far && buffer.remaining() > 0 => {}
+                // An end is found again by the next read.
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                // Many servers close without a close_notify (RFC 8446 §6.1), and what has come counts. Who
+                // wants to know a cut transfer from a whole one finds out by what is inside.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(error)) if so_far == before => return Poll::Ready(Err(explain(error))),
+                Poll::Ready(Err(error)) => {
+                    self.failure = Some(explain(error));
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending if so_far == before => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(())),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Frames of WebSocket (RFC 6455 §5) within a stream of bytes.
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
-pub(super) const MAX_CONTROL_BYTES: usize = 125;
+const MAX_CONTROL_BYTES: usize = 125;
 /// The longest header: two bytes, a length of eight and a mask of four.
 const MAX_HEADER_BYTES: usize = 14;
 
@@ -101,6 +101,8 @@ pub(super) struct Met {
     pub(super) ping: Option<Vec<u8>>,
     /// The peer sends nothing more.
     pub(super) is_closed: bool,
+    /// How the peer breaks the protocol. What follows is not looked at.
+    pub(super) problem: Option<&'static str>,
 }
 
 /// Takes the payload out of frames that arrive in pieces.
@@ -129,9 +131,11 @@ impl FrameReader {
     }
 
     /// Moves the payload of what was read to the front of it; yields how long it is.
-    pub(super) fn take_payload(&mut self, read: &mut [u8], met: &mut Met) -> Result<usize, &'static str> {
+    ///
+    /// `ends_at_close`: what stands behind a Close frame is discarded (RFC 6455 §1.4).
+    pub(super) fn take_payload(&mut self, read: &mut [u8], ends_at_close: bool, met: &mut Met) -> usize {
         let (mut at, mut kept) = (0, 0);
-        while at < read.len() {
+        while at < read.len() && !(ends_at_close && met.is_closed) {
             match &mut self.state {
                 State::Header { bytes, length } => {
                     let fresh = read.get(at..).unwrap_or_default();
@@ -140,9 +144,13 @@ impl FrameReader {
                         *slot = *byte;
                         *length += 1;
                     }
-                    let Some(header) = Header::parse(bytes.get(..*length).unwrap_or_default(), self.role)?
-                    else {
-                        return Ok(kept);
+                    let header = match Header::parse(bytes.get(..*length).unwrap_or_default(), self.role) {
+                        Ok(Some(header)) => header,
+                        Ok(None) => return kept,
+                        Err(problem) => {
+                            met.problem = Some(problem);
+                            return kept;
+                        }
                     };
                     at += header.length - already;
                     self.state = State::Payload {
@@ -174,7 +182,7 @@ impl FrameReader {
             }
             self.end_frame(met);
         }
-        Ok(kept)
+        kept
     }
 
     /// Goes on to the next frame if all of this one is there; an empty one is so at once.

@@ -104,12 +104,10 @@ impl WebSocketAcceptor {
 
     /// Checks the path, and takes early data out of the request.
     fn early_data(&self, request: &Request) -> Result<Vec<u8>, TransportError> {
-        let exact = if self.path.contains('?') { request.target.as_str() } else { request.path() };
         match &self.early_data {
-            None if exact != self.path => Err(request.wrong_path()),
-            None => Ok(Vec::new()),
-            Some(EarlyData { header: Some(_), .. }) if exact != self.path => Err(request.wrong_path()),
+            None => request.check_path(&self.path).map(|()| Vec::new()),
             Some(EarlyData { header: Some(name), .. }) => {
+                request.check_path(&self.path)?;
                 let encoded = request.header(name).unwrap_or_default();
                 let broken = TransportError::WrongRequest { problem: "early data that is no base64url" };
                 BASE64_URL_SAFE_NO_PAD.decode(url_safe(encoded)).map_err(|_not_base64| broken)

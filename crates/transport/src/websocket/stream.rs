@@ -6,7 +6,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frame::{FrameReader, Kind, MAX_CONTROL_BYTES, Met, Role, append_frame};
+use super::frame::{FrameReader, Kind, Met, Role, append_frame};
 use crate::{Moment, TransportError};
 
 /// The most that one frame carries. Peers with small buffers read larger frames in pieces as well; larger
@@ -34,6 +34,8 @@ pub(super) struct WebSocketStream<S> {
     has_seen_close: bool,
     /// Whether the end was read.
     is_ended: bool,
+    /// Why nothing more can be read.
+    problem: Option<&'static str>,
 }
 
 impl<S> WebSocketStream<S> {
@@ -48,6 +50,7 @@ impl<S> WebSocketStream<S> {
             has_sent_close: false,
             has_seen_close: false,
             is_ended: false,
+            problem: None,
         }
     }
 
@@ -59,21 +62,23 @@ impl<S> WebSocketStream<S> {
         append_frame(kind, mask, payload, &mut self.out);
     }
 
-    /// Takes note of what else came with the bytes of the stream.
-    fn note(&mut self, met: Met) {
-        self.has_seen_close |= met.is_closed;
-        if let Some(ping) = met.ping {
-            self.ping = Some(ping);
-        }
-    }
-
-    /// Whether nothing more is to be read after what there is.
-    fn is_over(&self) -> bool {
-        match self.role {
-            Role::Client => self.has_seen_close && !self.has_sent_close,
+    /// Takes the bytes of the stream out of what was read, and takes note of what else is there; yields
+    /// how many they are.
+    fn take(&mut self, read: &mut [u8]) -> usize {
+        let ends_at_close = match self.role {
+            Role::Client => !self.has_sent_close,
             // RFC 6455 §7.1.1: the server is the first to leave.
-            Role::Server => self.has_seen_close,
+            Role::Server => true,
+        };
+        let mut met = Met::default();
+        let taken = self.reader.take_payload(read, ends_at_close, &mut met);
+        self.has_seen_close |= met.is_closed;
+        self.is_ended |= met.is_closed && ends_at_close;
+        self.problem = met.problem;
+        if met.ping.is_some() {
+            self.ping = met.ping;
         }
+        taken
     }
 }
 
@@ -91,7 +96,7 @@ impl<S: AsyncWrite + Unpin> WebSocketStream<S> {
             self.sent = 0;
             match self.ping.take() {
                 Some(ping) if !self.has_sent_close => {
-                    self.append(Kind::Pong, ping.get(..MAX_CONTROL_BYTES).unwrap_or(&ping));
+                    self.append(Kind::Pong, &ping);
                 }
                 Some(_) | None => return Poll::Ready(Ok(())),
             }
@@ -108,7 +113,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketStream<S> {
         let this = &mut *self;
         let start = buffer.filled().len();
         loop {
-            if this.is_ended || this.is_over() || buffer.remaining() == 0 {
+            if let Some(problem) = this.problem {
+                return Poll::Ready(Err(TransportError::BrokenWebSocket { problem }.into_io()));
+            }
+            if this.is_ended || buffer.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
@@ -119,15 +127,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketStream<S> {
                 let cut = || TransportError::Closed { during: Moment::Frame }.into_io();
                 return Poll::Ready(if is_whole { Ok(()) } else { Err(cut()) });
             }
-            let mut met = Met::default();
-            let taken = this.reader.take_payload(read, &mut met);
-            buffer.set_filled(start + *taken.as_ref().unwrap_or(&0));
-            this.note(met);
-            let taken = taken.map_err(|problem| TransportError::BrokenWebSocket { problem }.into_io())?;
-            if this.ping.is_some()
-                && let Poll::Ready(Err(error)) = this.poll_send(context)
-            {
-                return Poll::Ready(Err(error));
+            let taken = this.take(read);
+            buffer.set_filled(start + taken);
+            if this.ping.is_some() {
+                // What keeps a pong from going out is told to whoever writes: what came is to be read.
+                let _sent = this.poll_send(context);
             }
             if taken > 0 {
                 return Poll::Ready(Ok(()));

@@ -1,6 +1,6 @@
 //! Codecs over streams, with every way of cutting what goes between.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -93,23 +93,46 @@ async fn what_is_sent_arrives_however_little_the_stream_takes_at_a_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_speaks_first_is_heard_however_slowly_it_takes_the_request() {
+    for room in [1, 4096] {
+        let (near, far) = duplex(room);
+        let mut near = client(near);
+        let talk = async {
+            tokio::join!(
+                async {
+                    let mut greeting = [0; 5];
+                    near.read_exact(&mut greeting).await.unwrap();
+                    greeting
+                },
+                async {
+                    let mut far = server(far).await;
+                    far.write_all(b"hello").await.unwrap();
+                    far.flush().await.unwrap();
+                }
+            )
+        };
+        let (greeting, ()) = tokio::time::timeout(Duration::from_secs(60), talk).await.unwrap();
+        assert_eq!(&greeting, b"hello");
+    }
+}
+
 #[tokio::test]
-async fn a_server_that_speaks_first_is_heard() {
-    let (near, far) = duplex(4096);
+async fn what_came_whole_is_read_before_what_was_changed_behind_it_fails() {
+    let ((near, mut near_end), (mut far_end, far)) = (duplex(1 << 20), duplex(1 << 20));
     let mut near = client(near);
-    let (greeting, ()) = tokio::join!(
-        async {
-            let mut greeting = [0; 5];
-            near.read_exact(&mut greeting).await.unwrap();
-            greeting
-        },
-        async {
-            let mut far = server(far).await;
-            far.write_all(b"hello").await.unwrap();
-            far.flush().await.unwrap();
-        }
-    );
-    assert_eq!(&greeting, b"hello");
+    near.write_all(b"question").await.unwrap();
+    let mut wire = vec![0; 4096];
+    let count = near_end.read(&mut wire).await.unwrap();
+    far_end.write_all(&wire[..count]).await.unwrap();
+    let mut far = server(far).await;
+    far.write_all(b"answer").await.unwrap();
+    let count = far_end.read(&mut wire).await.unwrap();
+    near_end.write_all(&[&wire[..count], &[7; 1 << 17]].concat()).await.unwrap();
+    let mut came = Vec::new();
+    let error = near.read_to_end(&mut came).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+    assert_eq!(came, b"answer");
 }
 
 #[tokio::test]

@@ -288,6 +288,7 @@ where
     let mut near = open_to(&our_client(), near).await.unwrap();
     let mut read = Vec::new();
     let error = near.read_to_end(&mut read).await;
+    assert_eq!(near.read(&mut [0]).await.unwrap(), 0, "nothing follows a failure");
     let reason = match error {
         Ok(_) => TransportError::Io(std::io::ErrorKind::Other),
         Err(error) => TransportError::of(&error),
@@ -342,6 +343,11 @@ async fn messages_that_are_none_end_the_stream() {
             b"\0\xff\xff\xff\xff",
             false,
             TransportError::BrokenGrpc { problem: "a message of more than 4 MiB" },
+        ),
+        (
+            b"\0\0\0\0\x04\x12\x0a\x01a",
+            false,
+            TransportError::BrokenGrpc { problem: "a message with an unknown field" },
         ),
         (b"\0\0\0\0\x09\x0a\x07cut", true, TransportError::Closed { during: Moment::Message }),
         (b"\0\0\0\0\x05\x0a\x03end", true, TransportError::Io(std::io::ErrorKind::Other)),

@@ -1,8 +1,9 @@
 //! Requests and answers that are not what they should be.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use waypost_transport::{
-    ClientLayer, ClientOptions, ClientTransport, FirstBytes, HttpUpgradeClient, HttpUpgradeServer, Moment,
-    ServerLayer, ServerTransport, SetupError, TransportError, WebSocketClient, WebSocketServer,
+    ClientLayer, ClientOptions, ClientTransport, Entered, FirstBytes, HttpUpgradeClient, HttpUpgradeServer,
+    Moment, ServerLayer, ServerTransport, SetupError, TransportError, WebSocketClient, WebSocketServer,
 };
 
 use crate::world::{World, client, open_to_bytes, send_to, server};
@@ -159,6 +160,22 @@ async fn requests_that_are_none_are_answered_in_http() {
             let found = answer.strip_prefix("HTTP/1.1 ").map_or("", |rest| &rest[..3]);
             assert_eq!(found, status, "{request}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_head_ends_with_the_first_empty_line_however_lines_end() {
+    for end in ["\r\n\r\n", "\n\n", "\n\r\n"] {
+        let request = format!("GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket{end}hi\r\n\r\n");
+        let (mut near, far) = duplex(4096);
+        near.write_all(request.as_bytes()).await.unwrap();
+        near.shutdown().await.unwrap();
+        let Entered::One(mut stream) = upgrade_server("/", None).accept(far).await.unwrap() else {
+            panic!("not one stream");
+        };
+        let mut came = String::new();
+        stream.read_to_string(&mut came).await.unwrap();
+        assert_eq!(came, "hi\r\n\r\n");
     }
 }
 

@@ -1,11 +1,18 @@
 //! Who is who.
 
-use std::{fs, io::Write, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    io::{self, Write},
+    pin::Pin as Pinned,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use ring::digest::{SHA256, digest};
 use rustls::AlertDescription;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use waypost_net::Host;
 use waypost_transport::{
     ClientLayer, ClientTls, FirstBytes, Identity, IdentitySource, Moment, Pin, Roots, ServerLayer,
@@ -352,6 +359,63 @@ async fn a_connection_that_ends_without_a_farewell_ends_all_the_same() {
     let mut came = Vec::new();
     near.read_to_end(&mut came).await.unwrap();
     assert_eq!(came, b"all");
+}
+
+/// A connection that is reset instead of closed. As of a socket, that is told once.
+#[derive(Debug)]
+struct Reset {
+    stream: DuplexStream,
+    is_told: bool,
+}
+
+impl AsyncRead for Reset {
+    fn poll_read(
+        mut self: Pinned<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pinned::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() == before && !std::mem::replace(&mut self.is_told, true) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Reset {
+    fn poll_write(
+        mut self: Pinned<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pinned::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pinned<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pinned::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pinned<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pinned::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[tokio::test]
+async fn a_reset_behind_the_last_bytes_is_no_end() {
+    let authority = Authority::new();
+    let client = client(Some(client_tls(authority.roots())), ClientLayer::Raw);
+    let mut world = World::new(server(Some(server_tls(&authority.issue(NAME))), ServerLayer::Raw));
+    let connect = async { Ok::<_, Infallible>(Reset { stream: world.connect(), is_told: false }) };
+    let mut near = client.open(&"192.0.2.1:8443".parse().unwrap(), connect).await.unwrap();
+    let mut far = world.next().await.unwrap();
+    far.write_all(b"some").await.unwrap();
+    far.flush().await.unwrap();
+    drop(far);
+    let mut came = Vec::new();
+    let error = near.read_to_end(&mut came).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(came, b"some");
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,10 +164,56 @@ async fn frames_that_break_the_rules_end_the_stream() {
         (&[0x82, 0xff, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0], "a frame with an impossible length"),
     ] {
         let (mut ours, mut bare) = bare_client().await;
-        bare.write_all(frame).await.unwrap();
-        let problem = reason(ours.read(&mut [0; 8]).await);
-        assert_eq!(problem, TransportError::BrokenWebSocket { problem: expected });
+        // What was right before is read first.
+        bare.write_all(&[&[0x82, 0x82, 0, 0, 0, 0, b'o', b'k'], frame].concat()).await.unwrap();
+        let mut read = [0; 64];
+        assert_eq!(ours.read(&mut read).await.unwrap(), 2);
+        assert_eq!(&read[..2], b"ok");
+        for _again in 0..2 {
+            let problem = reason(ours.read(&mut read).await);
+            assert_eq!(problem, TransportError::BrokenWebSocket { problem: expected });
+        }
     }
+}
+
+#[tokio::test]
+async fn what_follows_a_close_frame_is_discarded_however_it_comes() {
+    for mask in [&[0; 4][..], &[]] {
+        for is_at_once in [true, false] {
+            let (mut ours, mut bare) =
+                if mask.is_empty() { bare_server(&[]).await } else { bare_client().await };
+            let masked = if mask.is_empty() { 0 } else { 0x80 };
+            let frame = |opcode: u8, payload: &[u8]| {
+                let length = u8::try_from(payload.len()).unwrap();
+                [&[0x80 | opcode, masked | length], mask, payload].concat()
+            };
+            let frames = [frame(2, b"last"), frame(8, &[3, 232]), frame(2, b"more"), frame(9, b"")].concat();
+            for piece in frames.chunks(if is_at_once { frames.len() } else { 1 }) {
+                bare.write_all(piece).await.unwrap();
+            }
+            let mut read = [0; 64];
+            assert_eq!(ours.read(&mut read).await.unwrap(), 4);
+            assert_eq!(&read[..4], b"last");
+            assert_eq!(ours.read(&mut read).await.unwrap(), 0);
+            ours.shutdown().await.unwrap();
+            assert_eq!(ours.read(&mut read).await.unwrap(), 0);
+            drop(ours);
+            let mut answer = Vec::new();
+            bare.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(answer.first(), Some(&0x88), "a Close frame and no pong: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pong_that_cannot_be_sent_loses_nothing_that_came() {
+    let (mut ours, mut bare) = bare_client().await;
+    bare.write_all(&[0x82, 0x82, 0, 0, 0, 0, b'o', b'k', 0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
+    drop(bare);
+    let mut read = String::new();
+    ours.read_to_string(&mut read).await.unwrap();
+    assert_eq!(read, "ok");
+    assert!(ours.write_all(b"more").await.is_err());
 }
 
 #[tokio::test]
@@ -198,8 +244,8 @@ async fn a_connection_that_ends_between_frames_has_ended() {
     assert_eq!(read, "x");
 }
 
-#[tokio::test]
-async fn a_client_that_has_closed_reads_what_still_comes() {
+/// A stream of our client, and the bare connection to it.
+async fn bare_server(first: &[u8]) -> (IoStream, DuplexStream) {
     let (near, mut far) = duplex(64 * 1024);
     let client = our_client(None);
     let serving = async {
@@ -213,11 +259,16 @@ async fn a_client_that_has_closed_reads_what_still_comes() {
             Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         // The first frame comes with the answer.
-        far.write_all(&[answer.as_bytes(), &[0x82, 0x03, b'i', b's', b' ']].concat()).await.unwrap();
+        far.write_all(&[answer.as_bytes(), first].concat()).await.unwrap();
         far
     };
-    let (ours, mut far) = tokio::join!(open_to(&client, near), serving);
-    let mut ours = ours.unwrap();
+    let (ours, far) = tokio::join!(open_to(&client, near), serving);
+    (ours.unwrap(), far)
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_reads_what_still_comes() {
+    let (mut ours, mut far) = bare_server(&[0x82, 0x03, b'i', b's', b' ']).await;
     ours.shutdown().await.unwrap();
     // As Go's peers do: the answer to the Close frame at once, and then the rest of what there was to say.
     far.write_all(&[0x88, 0x00, 0x82, 0x02, b'o', b'k']).await.unwrap();
