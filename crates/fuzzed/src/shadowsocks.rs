@@ -49,6 +49,10 @@ fn serve(server: &Server, wire: &[u8], method: Method, cuts: Cuts<'_>) -> Played
     let mut machine = server.handshake(&mut rng(1));
     let played = play_pieces(&mut machine, std::iter::once(front).chain(cuts.pieces(back)));
     assert!(played.sent.is_empty(), "a server without an answer sent {:?}", played.sent);
+    // SIP004 has chunks without content, of which there may be any number.
+    if method.is_2022() && matches!(played.end, End::WantsMore) {
+        assert!(wire.len() <= MAX_REQUEST_BYTES, "{} bytes are not enough", wire.len());
+    }
     if let End::Failed { reply, error } = &played.end {
         assert!(reply.is_empty(), "{error} was answered");
         let spent = machine.advance(wire);
@@ -121,7 +125,6 @@ fn whole_connection(mut script: Script<'_>, parties: &Parties, cuts: Cuts<'_>) {
     }
     let Some(((user, asked, received), mut sealer)) = found else {
         assert!(wire != honest, "a client with a key was turned away");
-        assert!(wire.len() <= 2 * MAX_REQUEST_BYTES || wire != honest);
         return;
     };
     assert_eq!((user.as_deref(), &asked), (parties.user(), &target));

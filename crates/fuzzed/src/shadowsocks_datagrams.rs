@@ -93,9 +93,10 @@ fn whole_exchange(
     }
     let Some((target, payload, session)) = received else { return };
     if parties.method().is_2022() {
-        let again = server.open(source, &mut wire);
+        let again = server.open(source, &mut wire.clone());
         assert_eq!(again, Err(DatagramError::Replayed), "sent again");
     }
+    let mut request = wire;
     let mut honest = Vec::new();
     if server.seal(session, &target, &payload, &mut honest).is_err() {
         return;
@@ -112,9 +113,12 @@ fn whole_exchange(
         assert!(to_client(client, &mut wire).is_none(), "an answer was taken twice");
     }
     if script.is_set() {
-        *is_disturbed = true;
         server.forget(session);
         assert_eq!(server.source(session), None);
+        if parties.method().is_2022() {
+            let again = server.open(source, &mut request);
+            assert_eq!(again, Err(DatagramError::Replayed), "sent again to a session that was forgotten");
+        }
     }
 }
 

@@ -132,10 +132,16 @@ impl Handshake {
             found = if is_key { Some(user) } else { found };
         }
         let user = found.ok_or(HandshakeError::UnknownUser)?;
-        if !state.salts.lock().insert(salt, state.clock.now()) {
-            return Err(HandshakeError::Replayed);
+        let (sealer, answer_salt) =
+            Sealer::of_answer(state.method, &user.key, salt, state.clock.clone(), &mut self.rng);
+        {
+            let (now, mut salts) = (state.clock.now(), state.salts.lock());
+            if !salts.insert(salt, now) {
+                return Err(HandshakeError::Replayed);
+            }
+            // Nothing else tells an answer that is sent back from a request.
+            salts.insert(&answer_salt, now);
         }
-        let sealer = Sealer::of_answer(state.method, &user.key, salt, state.clock.clone(), &mut self.rng);
         let cipher = StreamCipher::new(state.method, &user.key, salt);
         let known =
             Known { user: user.name.clone(), sealer, opener: Opener::of_request(state.method, cipher, None) };
@@ -169,7 +175,8 @@ impl Handshake {
         if !state.salts.lock().insert(salt, state.clock.now()) {
             return Err(HandshakeError::Replayed);
         }
-        let sealer = Sealer::of_answer(state.method, &user.key, salt, state.clock.clone(), &mut self.rng);
+        let (sealer, _salt) =
+            Sealer::of_answer(state.method, &user.key, salt, state.clock.clone(), &mut self.rng);
         let opener = Opener::of_request(state.method, cipher, Some(first));
         let known = Known { user: user.name.clone(), sealer, opener };
         self.wire.drain(..consumed);

@@ -3,8 +3,9 @@
 //! [`Client`] and [`Server`] hold keys and open no sockets. A connection comes to a sealer and an opener
 //! (see [`waypost_wire::Seal`] and [`waypost_wire::Open`]), after a [`Handshake`] on the server's side;
 //! datagrams go through [`ClientDatagrams`] and [`ServerDatagrams`]. Whatever a peer sends, nothing here
-//! panics, and nothing takes more memory than the longest chunk or datagram. Randomness is an argument;
-//! the time of the day comes from a [`Clock`].
+//! panics, and nothing takes more memory than the longest chunk or datagram, but for what tells a server
+//! which salts, sessions and numbers there were: that is bounded, and only who has a key adds to it.
+//! Randomness is an argument; the time of the day comes from a [`Clock`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

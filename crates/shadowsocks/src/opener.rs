@@ -182,7 +182,12 @@ fn open_answer(
     let Some((salt, sealed)) = head.split_at_mut_checked(method.key_bytes()) else { return Ok(None) };
     let mut cipher = StreamCipher::new(method, key, salt);
     if method.edition() == Edition::Aead {
-        return Ok(Some((consumed, cipher, None)));
+        // Nothing else tells a request that is sent back from an answer.
+        return if salt == request_salt {
+            Err(OpenError::OtherRequest)
+        } else {
+            Ok(Some((consumed, cipher, None)))
+        };
     }
     let fixed = cipher.open(sealed).map_err(|NotAuthentic| OpenError::Answer)?;
     let (time, rest) = read_fixed(fixed, ANSWER).ok_or(OpenError::OtherRequest)?;

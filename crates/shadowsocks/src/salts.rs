@@ -7,7 +7,8 @@ use crate::{Method, method::Edition};
 /// How long a salt of SIP022 has to be remembered: requests may be 30 seconds old, or as far ahead.
 const WINDOW_SECONDS: u64 = 60;
 
-/// How many salts a generation holds; two of them take about 16 MiB. Who has no key adds none.
+/// How many salts a generation holds; two of them take about 16 MiB. Who has no key adds none, and a
+/// connection of SIP004 adds that of its answer as well.
 const GENERATION: usize = 1 << 18;
 
 /// Remembers salts in two generations: when the newer one is full or, for SIP022, old enough, the older one

@@ -79,17 +79,18 @@ impl Sealer {
         (Self { method, cipher, head }, salt)
     }
 
-    /// A sealer of the answer to the request with this salt.
+    /// A sealer of the answer to the request with this salt, and its own salt.
     pub(crate) fn of_answer(
         method: Method,
         key: &Key,
         request_salt: &[u8],
         clock: Clock,
         rng: &mut impl Rng,
-    ) -> Self {
+    ) -> (Self, Vec<u8>) {
         let salt = random_salt(method, rng);
         let cipher = StreamCipher::new(method, key, &salt);
-        Self { method, cipher, head: Some(Head::Answer { salt, request_salt: request_salt.to_vec(), clock }) }
+        let head = Head::Answer { salt: salt.clone(), request_salt: request_salt.to_vec(), clock };
+        (Self { method, cipher, head: Some(head) }, salt)
     }
 
     /// Appends the head with as much of `plain` as goes with it, and returns the rest.

@@ -1,7 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::{Choice, ConstantTimeEq};
 use waypost_net::Secret;
+
+use crate::constant_time;
 
 /// The longest user name and password that RFC 1929 can carry.
 const MAX_FIELD: usize = 255;
@@ -78,17 +80,10 @@ impl Accounts {
     /// The user with these credentials.
     #[must_use]
     pub fn verify(&self, user: &[u8], password: &[u8]) -> Option<&Arc<str>> {
-        let mut found = Choice::from(0);
-        let mut index = 0u64;
-        for (candidate, account) in (0u64..).zip(self.0.iter()) {
-            let equal = account.user_field.equals(user) & account.password_field.equals(password);
-            index.conditional_assign(&candidate, equal);
-            found |= equal;
-        }
-        if !bool::from(found) {
-            return None;
-        }
-        self.0.get(usize::try_from(index).ok()?).map(|account| &account.user)
+        let place = constant_time::position(&self.0, |account| {
+            account.user_field.equals(user) & account.password_field.equals(password)
+        })?;
+        self.0.get(place).map(|account| &account.user)
     }
 }
 

@@ -95,8 +95,11 @@ pub trait SealDatagrams {
     /// Appends a head that has not gone out yet.
     fn seal_head(&mut self, wire: &mut Vec<u8>);
 
-    /// Appends the mark that says that nothing follows, if the protocol has one.
-    fn finish_datagrams(&mut self, wire: &mut Vec<u8>);
+    /// Appends the mark that says that nothing follows, if the protocol has one, and the head before it if
+    /// that has not gone out.
+    fn finish_datagrams(&mut self, wire: &mut Vec<u8>) {
+        self.seal_head(wire);
+    }
 
     /// Whether each datagram says where it goes to or comes from. If not, a stream has one target.
     fn carries_targets(&self) -> bool;

@@ -51,6 +51,7 @@ mod vmess;
 mod absolute_uri;
 mod address;
 mod client_hello;
+mod constant_time;
 mod first_flight;
 mod head;
 mod sniff;

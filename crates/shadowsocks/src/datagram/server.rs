@@ -1,4 +1,10 @@
-use std::{collections::HashMap, fmt, net::SocketAddr, ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    net::SocketAddr,
+    ops::Range,
+    sync::Arc,
+};
 
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
 use waypost_net::Target;
@@ -20,7 +26,8 @@ use crate::{
 
 /// How many sessions there can be at a time; each takes up to 2 KiB.
 const MAX_SESSIONS: usize = 1 << 16;
-/// A session that was silent for as long makes room for others (SIP022 §3.2.2).
+/// A session that was silent for as long makes room for others, and one that is forgotten is remembered
+/// for as long: until then its datagrams could be sent again (SIP022 §3.2.2).
 const SILENT_SECONDS: u64 = 60;
 
 /// The datagrams of one port.
@@ -34,6 +41,8 @@ pub struct ServerDatagrams {
     request_layout: Option<Layout>,
     sessions: HashMap<SessionId, Session>,
     ids: HashMap<SessionKey, SessionId>,
+    /// When sessions were forgotten.
+    forgotten: VecDeque<(u64, SessionId)>,
     next_id: u64,
     scratch: Vec<u8>,
 }
@@ -66,6 +75,7 @@ struct Session {
     user: usize,
     source: SocketAddr,
     last_seen: u64,
+    forgotten_at: Option<u64>,
     numbered: Option<Box<Numbered>>,
 }
 
@@ -87,8 +97,16 @@ impl ServerDatagrams {
             Edition::Aead2022 => Some(Layout::new(state.method, &state.own.key)),
         };
         let rng = StdRng::from_rng(rng);
-        let (sessions, ids) = (HashMap::new(), HashMap::new());
-        Self { state, rng, request_layout, sessions, ids, next_id: 0, scratch: Vec::new() }
+        Self {
+            state,
+            rng,
+            request_layout,
+            sessions: HashMap::new(),
+            ids: HashMap::new(),
+            forgotten: VecDeque::new(),
+            next_id: 0,
+            scratch: Vec::new(),
+        }
     }
 
     /// Decrypts a datagram that came from `source` in place.
@@ -123,7 +141,10 @@ impl ServerDatagrams {
         out: &mut Vec<u8>,
     ) -> Result<SocketAddr, DatagramError> {
         let Self { state, rng, sessions, .. } = self;
-        let session = sessions.get_mut(&session).ok_or(DatagramError::UnknownSession)?;
+        let session = sessions
+            .get_mut(&session)
+            .filter(|session| session.forgotten_at.is_none())
+            .ok_or(DatagramError::UnknownSession)?;
         let source = session.source;
         let Some(numbered) = &mut session.numbered else {
             let user = state.users_or_own().get(session.user).ok_or(DatagramError::UnknownSession)?;
@@ -142,23 +163,28 @@ impl ServerDatagrams {
         seal_2022(&outgoing, &state.clock, rng, out).map(|()| source)
     }
 
-    /// Forgets a session. A datagram of it begins a new one.
+    /// Forgets a session. A new datagram of it begins it again; one that has come in before does not.
     pub fn forget(&mut self, session: SessionId) {
-        if let Some(session) = self.sessions.remove(&session) {
-            self.ids.remove(&session.key);
+        let now = self.state.clock.now();
+        if let Some(found) = self.sessions.get_mut(&session).filter(|found| found.forgotten_at.is_none()) {
+            found.forgotten_at = Some(now);
+            self.forgotten.push_back((now, session));
         }
+        self.drop_forgotten(now);
     }
 
     /// Where the last datagram of a session came from.
     #[must_use]
     pub fn source(&self, session: SessionId) -> Option<SocketAddr> {
-        self.sessions.get(&session).map(|session| session.source)
+        let session = self.sessions.get(&session).filter(|session| session.forgotten_at.is_none())?;
+        Some(session.source)
     }
 
     /// How many sessions there are.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a number has no order")]
     pub fn n_sessions(&self) -> usize {
-        self.sessions.len()
+        self.sessions.values().filter(|session| session.forgotten_at.is_none()).count()
     }
 
     fn user(&self, user: usize) -> Option<&User> {
@@ -199,7 +225,7 @@ impl ServerDatagrams {
         let now = self.state.clock.now();
         let id = match self.ids.get(&key) {
             Some(id) => *id,
-            None => self.begin(Session { key, user, source, last_seen: now, numbered: None })?,
+            None => self.begin(key, user, source, now, None)?,
         };
         self.touch(id, source, now);
         Ok((id, content))
@@ -249,7 +275,7 @@ impl ServerDatagrams {
             Some(id) => *id,
             None => {
                 let numbered = self.number(user, numbers).ok_or(DatagramError::UnknownSession)?;
-                self.begin(Session { key, user, source, last_seen: now, numbered: Some(Box::new(numbered)) })?
+                self.begin(key, user, source, now, Some(Box::new(numbered)))?
             }
         };
         let numbered = self.sessions.get_mut(&id).and_then(|session| session.numbered.as_mut());
@@ -280,8 +306,15 @@ impl ServerDatagrams {
         })
     }
 
-    fn begin(&mut self, session: Session) -> Result<SessionId, DatagramError> {
-        let now = session.last_seen;
+    fn begin(
+        &mut self,
+        key: SessionKey,
+        user: usize,
+        source: SocketAddr,
+        now: u64,
+        numbered: Option<Box<Numbered>>,
+    ) -> Result<SessionId, DatagramError> {
+        self.drop_forgotten(now);
         if self.sessions.len() >= MAX_SESSIONS {
             let is_silent = |session: &Session| now.saturating_sub(session.last_seen) > SILENT_SECONDS;
             self.sessions.retain(|_, session| !is_silent(session));
@@ -293,14 +326,31 @@ impl ServerDatagrams {
         }
         let id = SessionId(self.next_id);
         self.next_id += 1;
-        self.ids.insert(session.key, id);
+        self.ids.insert(key, id);
+        let session = Session { key, user, source, last_seen: now, forgotten_at: None, numbered };
         self.sessions.insert(id, session);
         Ok(id)
+    }
+
+    /// Drops the sessions that were forgotten long ago and have not begun again.
+    fn drop_forgotten(&mut self, now: u64) {
+        let Self { sessions, ids, forgotten, .. } = self;
+        while let Some(&(at, id)) = forgotten.front()
+            && now.saturating_sub(at) > SILENT_SECONDS
+        {
+            forgotten.pop_front();
+            if sessions.get(&id).is_some_and(|session| session.forgotten_at == Some(at))
+                && let Some(session) = sessions.remove(&id)
+            {
+                ids.remove(&session.key);
+            }
+        }
     }
 
     fn touch(&mut self, id: SessionId, source: SocketAddr, now: u64) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.last_seen = now;
+            session.forgotten_at = None;
             session.source = source;
         }
     }

@@ -230,6 +230,23 @@ fn a_request_is_served_once() {
 }
 
 #[test]
+fn nobody_takes_back_what_it_sent() {
+    for (method, user) in all() {
+        let (client, server) = (client(method, user, clock()), server(method, user.is_some(), clock()));
+        let (mut sealer, mut opener) = connect(&client);
+        let request = sealed(&mut sealer, b"hello");
+        let (mut accepted, _) = accept(&server, &request, &[]).unwrap().unwrap();
+        // It would be a request to 10.0.0.1.
+        let answer = sealed(&mut accepted.sealer, b"\x01\x0a\0\0\x01\0\x50 from a target that means harm");
+        let refused = accept(&server, &answer, &[]).unwrap().unwrap_err();
+        let expected = if method.is_2022() { HandshakeError::UnknownUser } else { HandshakeError::Replayed };
+        assert_eq!(refused, expected, "{method}");
+        let expected = if method.is_2022() { OpenError::Answer } else { OpenError::OtherRequest };
+        assert_eq!(receive(&mut opener, &request, &[]), Err(expected), "{method}");
+    }
+}
+
+#[test]
 fn clocks_of_2022_may_differ_by_half_a_minute() {
     for (method, user) in all().into_iter().filter(|(method, _)| method.is_2022()) {
         let request_at = |time: u64| {

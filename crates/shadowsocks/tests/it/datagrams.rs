@@ -119,6 +119,33 @@ fn a_session_without_numbers_is_an_address() {
 }
 
 #[test]
+fn a_datagram_of_a_forgotten_session_is_taken_once_with_2022() {
+    for (method, user) in all().into_iter().filter(|(method, _)| method.is_2022()) {
+        let hand = Hand::at(NOW);
+        let (mut client, mut server) = parties(method, user, &hand);
+        let first = sealed(&mut client, b"a");
+        let session = opened(&mut server, 1, &first).unwrap().0.session;
+        // More often than a client lets a server start again.
+        for _ in 0..3 {
+            server.forget(session);
+            assert_eq!((server.source(session), server.n_sessions()), (None, 0));
+            let sealed_for_nobody = server.seal(session, &target(), b"", &mut Vec::new());
+            assert_eq!(sealed_for_nobody, Err(DatagramError::UnknownSession));
+            assert_eq!(opened(&mut server, 1, &first), Err(DatagramError::Replayed), "{method}");
+            assert_eq!(server.n_sessions(), 0);
+            let again = opened(&mut server, 2, &sealed(&mut client, b"b")).unwrap().0.session;
+            let mut answer = Vec::new();
+            assert_eq!(server.seal(again, &target(), b"c", &mut answer), Ok(source(2)));
+            assert_eq!(answered(&mut client, &answer), Ok((target(), b"c".to_vec())));
+        }
+        server.forget(session);
+        hand.set(NOW + 61);
+        server.forget(session);
+        assert_ne!(opened(&mut server, 1, &sealed(&mut client, b"d")).unwrap().0.session, session);
+    }
+}
+
+#[test]
 fn wrong_keys_are_found_on_both_sides() {
     for (method, user) in all() {
         let hand = Hand::at(NOW);

@@ -20,7 +20,7 @@ pub(super) fn sniff_stream(bytes: &[u8]) -> Sniff {
     let length = usize::from(u16::from_be_bytes(*length));
     let message = message.get(..length).unwrap_or(message);
     // An additional record, as for EDNS (RFC 6891), may come behind it.
-    if !(HEADER_BYTES + 5..=4096).contains(&length) || !begins_like_question(message) {
+    if length < HEADER_BYTES + 5 || !begins_like_question(message) {
         return Sniff::Unknown;
     }
     match message.get(HEADER_BYTES..).and_then(question) {

@@ -35,6 +35,9 @@ pub enum TrojanOpenError {
     /// A web site answered to the begin of TLS, or to nothing: the server takes strangers there.
     #[error("the trojan server answered as a web site: it does not know the password")]
     Site,
+    /// The server closed before it could be told whether a web site answered.
+    #[error("closed in the middle of what may be the answer of a web site")]
+    Cut,
 }
 
 /// Both directions of a byte stream, the first of which begins with `plain`.
@@ -82,8 +85,8 @@ impl Open for TrojanOpener {
         Ok(open_plain(wire))
     }
 
-    fn close(&self, _unread: usize) -> Result<(), TrojanOpenError> {
-        Ok(())
+    fn close(&self, unread: usize) -> Result<(), TrojanOpenError> {
+        if unread == 0 { Ok(()) } else { Err(TrojanOpenError::Cut) }
     }
 
     fn is_plain(&self) -> bool {
@@ -96,24 +99,32 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(sent: &[u8], answer: &[u8], expected: Result<Opened, TrojanOpenError>) {
+    fn check(sent: &[u8], answer: &[u8], expected: &Result<Opened, TrojanOpenError>) {
         let (mut sealer, mut opener) = both(PlainSealer::new(b"head".to_vec()));
         let mut wire = Vec::new();
         sealer.seal(sent, &mut wire);
         assert_eq!(wire, [b"head", sent].concat());
-        assert_eq!(opener.open(&mut answer.to_vec()), expected);
+        assert_eq!(&opener.open(&mut answer.to_vec()), expected);
     }
 
     #[test]
     fn a_web_site_that_answers_to_tls_is_told_from_the_target() {
         let all = |answer: &[u8]| Ok(Opened::Piece { plain: 0..answer.len(), consumed: answer.len() });
-        check(b"\x16\x03\x01", b"HTTP/1.1 400 Bad Request\r\n", Err(TrojanOpenError::Site));
-        check(b"\x16\x03\x01", b"HTT", Ok(Opened::NeedMore { at_least: 7 }));
+        check(b"\x16\x03\x01", b"HTTP/1.1 400 Bad Request\r\n", &Err(TrojanOpenError::Site));
+        check(b"\x16\x03\x01", b"HTT", &Ok(Opened::NeedMore { at_least: 7 }));
         for answer in [&b"\x16\x03\x03"[..], b"HTTPS", b"H2"] {
-            check(b"\x16\x03\x01", answer, all(answer));
+            check(b"\x16\x03\x01", answer, &all(answer));
         }
-        check(b"GET / HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n", all(b"HTTP/1.1 200 OK\r\n"));
-        check(b"", b"HTTP/1.1 400 Bad Request\r\n", Err(TrojanOpenError::Site));
-        check(b"", b"220 mail.example.com ESMTP\r\n", all(b"220 mail.example.com ESMTP\r\n"));
+        check(b"GET / HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n", &all(b"HTTP/1.1 200 OK\r\n"));
+        check(b"", b"HTTP/1.1 400 Bad Request\r\n", &Err(TrojanOpenError::Site));
+        check(b"", b"220 mail.example.com ESMTP\r\n", &all(b"220 mail.example.com ESMTP\r\n"));
+    }
+
+    #[test]
+    fn what_is_held_back_is_not_lost_without_a_word() {
+        let (_, mut opener) = both(PlainSealer::default());
+        assert_eq!(opener.close(0), Ok(()));
+        assert_eq!(opener.open(&mut b"HTTP".to_vec()), Ok(Opened::NeedMore { at_least: 7 }));
+        assert_eq!(opener.close(4), Err(TrojanOpenError::Cut));
     }
 }

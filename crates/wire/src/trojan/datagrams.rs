@@ -62,10 +62,6 @@ impl SealDatagrams for TrojanDatagramSealer {
         self.head.seal_head(wire);
     }
 
-    fn finish_datagrams(&mut self, wire: &mut Vec<u8>) {
-        self.head.seal_head(wire);
-    }
-
     fn carries_targets(&self) -> bool {
         true
     }

@@ -1,6 +1,5 @@
 use std::{convert::Infallible, sync::Arc};
 
-use subtle::{Choice, ConditionallySelectable as _};
 use waypost_net::{Network, Target};
 
 use super::{
@@ -9,6 +8,7 @@ use super::{
 use crate::{
     Machine, PlainOpener, PlainSealer, Step, TargetError,
     address::Cursor,
+    constant_time,
     machine::{Fault, Intake, Progress},
     target_field::read_port_last,
 };
@@ -139,7 +139,7 @@ fn parse(
         return Some(Err(TrojanFallback::NoHeader));
     }
     let hash = cursor.array()?;
-    let Some(user) = known.or_else(|| find_user(users, &hash)) else {
+    let Some(user) = known.or_else(|| constant_time::position(users, |user| user.is(&hash))) else {
         return Some(Err(TrojanFallback::UnknownUser));
     };
     *known = Some(user);
@@ -163,15 +163,4 @@ fn parse(
 fn may_be_header(bytes: &[u8]) -> bool {
     let (hash, after) = bytes.split_at_checked(HASH_BYTES).unwrap_or((bytes, &[]));
     hash.iter().all(u8::is_ascii_hexdigit) && after.iter().zip(CRLF).all(|(byte, expected)| *byte == expected)
-}
-
-/// Compares with every hash, in a time that does not tell which one it is.
-fn find_user(users: &[TrojanUser], hash: &[u8; HASH_BYTES]) -> Option<usize> {
-    let (mut found, mut position) = (Choice::from(0), 0u64);
-    for (candidate, user) in (0u64..).zip(users) {
-        let equal = user.is(hash);
-        position.conditional_assign(&candidate, equal);
-        found |= equal;
-    }
-    if bool::from(found) { usize::try_from(position).ok() } else { None }
 }

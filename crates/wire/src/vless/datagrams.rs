@@ -49,10 +49,6 @@ impl SealDatagrams for VlessDatagramSealer {
         self.head.seal_head(wire);
     }
 
-    fn finish_datagrams(&mut self, wire: &mut Vec<u8>) {
-        self.head.seal_head(wire);
-    }
-
     fn carries_targets(&self) -> bool {
         false
     }

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
-use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
+use subtle::ConstantTimeEq as _;
 use waypost_net::{Network, Target};
 
 use super::{MUX, TCP, UDP, VERSION, VlessDatagramOpener, VlessDatagramSealer, VlessOpener};
 use crate::{
     Machine, PlainSealer, Step, TargetError, Uuid,
     address::Cursor,
+    constant_time,
     machine::{Fault, Intake, Progress},
     target_field::read_port_first,
 };
@@ -130,7 +131,7 @@ fn parse(
         return Some(Err(VlessServerError::Version { found: version }));
     }
     let id = Uuid::from_bytes(cursor.array()?);
-    let Some(user) = known.or_else(|| find_user(users, &id)) else {
+    let Some(user) = known.or_else(|| constant_time::position(users, |user| user.ct_eq(&id))) else {
         return Some(Err(VlessServerError::UnknownUser));
     };
     *known = Some(user);
@@ -149,17 +150,6 @@ fn parse(
         |error| Err(VlessServerError::Target { user, error }),
         |target| Ok(VlessAccepted { user, network, target }),
     ))
-}
-
-/// Compares with every id, in a time that does not tell which one it is.
-fn find_user(users: &[Uuid], id: &Uuid) -> Option<usize> {
-    let (mut found, mut position) = (Choice::from(0), 0u64);
-    for (candidate, user) in (0u64..).zip(users) {
-        let equal = user.ct_eq(id);
-        position.conditional_assign(&candidate, equal);
-        found |= equal;
-    }
-    if bool::from(found) { usize::try_from(position).ok() } else { None }
 }
 
 /// Addons are a protocol buffer whose first field is the name of the flow.

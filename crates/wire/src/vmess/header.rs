@@ -211,14 +211,12 @@ fn read_form(security: u8, options: u8, network: Network) -> Result<BodyForm, He
         NONE => VmessSecurity::Zero,
         found => return Err(HeaderError::Security { found }),
     };
+    // V2Ray has no authenticated lengths without encryption, whatever the option says.
+    options.is_length_sealed &= security.is_encrypted();
     if options.is_padded && !options.is_masked && !options.is_length_sealed {
         return Err(wrong("padding without masked lengths"));
     }
-    if security.is_encrypted() {
-        options.is_chunked = true;
-    } else if options.is_length_sealed {
-        return Err(wrong("authenticated lengths without encryption"));
-    }
+    options.is_chunked |= security.is_encrypted();
     match network {
         Network::Udp if !options.is_chunked => Err(wrong("datagrams without chunks")),
         // V2Ray does not pad a stream that is not encrypted, whatever the option says.
@@ -308,8 +306,8 @@ mod tests {
         check(&[(SECURITY_AT, 0x63)], broken("padding of another length than it says"));
         check(&[(40, 7)], HeaderError::Target(TargetError::Type { found: 7 }));
         check(&[(OPTIONS_AT, CHUNKED | PADDED)], options("padding without masked lengths"));
-        let sealed = options("authenticated lengths without encryption");
-        check(&[(OPTIONS_AT, CHUNKED | LENGTH_SEALED), (SECURITY_AT, 0x55)], sealed);
+        let sealed_alone = [(OPTIONS_AT, CHUNKED | PADDED | LENGTH_SEALED), (SECURITY_AT, 0x55)];
+        check(&sealed_alone, options("padding without masked lengths"));
         let unchunked = [(OPTIONS_AT, 0), (SECURITY_AT, 0x55), (COMMAND_AT, 2)];
         check(&unchunked, options("datagrams without chunks"));
         let mut bytes = header();
@@ -327,6 +325,10 @@ mod tests {
         assert_eq!(unencrypted.security, VmessSecurity::None);
         assert!(!unencrypted.options.is_padded);
         assert!(form(&[(SECURITY_AT, 0x55), (COMMAND_AT, 2)]).options.is_padded);
+        let sealed = (OPTIONS_AT, CHUNKED | MASKED | LENGTH_SEALED);
+        assert!(form(&[sealed]).options.is_length_sealed);
+        let unsealed = form(&[sealed, (SECURITY_AT, 0x55)]).options;
+        assert!(unsealed.is_masked && !unsealed.is_length_sealed);
     }
 
     #[test]
