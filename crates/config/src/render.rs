@@ -159,7 +159,7 @@ impl Snippet {
 }
 
 /// The keys whose values are secrets, or may be.
-const SECRET_KEYS: [&str; 12] = [
+const SECRET_KEYS: [&str; 13] = [
     "pass",
     "password",
     "id",
@@ -169,6 +169,7 @@ const SECRET_KEYS: [&str; 12] = [
     "secret",
     "client_key",
     "privateKey",
+    "echServerKeys",
     "private_key",
     "mldsa65Seed",
     "seed",

@@ -2,14 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use tokio::time::timeout;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::{
     Ends, Listener, Stream, Workers,
-    inbound::Inbound,
+    inbound::{Admission, Inbound},
     serve::{Lasting, serve},
     setup,
     shared::{Core, Shared},
@@ -21,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// What takes the clients of one listening socket.
 pub(crate) struct Acceptor {
     pub(crate) core: Arc<Core>,
-    pub(crate) inbound: Arc<ArcSwap<Inbound>>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) listener: Listener,
     pub(crate) workers: Arc<Workers>,
     /// The worker that this runs on.
@@ -30,12 +29,12 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Takes clients until `stop`. Those who had come before are taken as well.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Takes clients until nobody is admitted any more. Those who had come before are taken as well.
+    pub(crate) async fn run(self) {
         loop {
             let next = async { (self.core.limit.acquire().await, self.listener.accept().await) };
             let (permit, (stream, ends)) = tokio::select! {
-                () = stop.cancelled() => break,
+                () = self.admission.stop.cancelled() => break,
                 next = next => next,
             };
             // Room of the inbound is for clients that are there: one that only listens holds none.
@@ -59,7 +58,7 @@ impl Acceptor {
     /// Waits for room in the inbound, which may be another one meanwhile.
     async fn room(&self) -> impl Send + use<> {
         loop {
-            let inbound = self.inbound.load_full();
+            let inbound = self.admission.inbound.load_full();
             if let Ok(room) = timeout(LOOK_AGAIN, inbound.limits.acquire()).await {
                 return room;
             }
@@ -67,7 +66,7 @@ impl Acceptor {
     }
 
     fn admit(&self, stream: Stream, ends: Ends, permits: impl Send + 'static) {
-        let inbound = self.inbound.load_full();
+        let inbound = self.admission.inbound.load_full();
         let source = ends.source.map(|source| source.ip());
         let Some(admitted) = inbound.limits.admit(source) else {
             debug!(inbound = inbound.tag.as_deref(), ?source, "too many connections of one address");
@@ -78,13 +77,13 @@ impl Acceptor {
     }
 
     fn spawn(&self, inbound: Arc<Inbound>, stream: Stream, ends: Ends, permits: impl Send + 'static) {
-        let core = self.core.clone();
+        let (core, admission) = (self.core.clone(), self.admission.clone());
         let placed = self.workers.place(self.index);
         let served = move |stream: Stream| {
             // Outside of the task, which would hold all that this takes to its end.
             setup::run(async move {
                 let snapshot = core.snapshot.load_full();
-                serve(&inbound, stream, ends, Shared { core: &core, snapshot: &snapshot }).await
+                serve(&inbound, &admission, (stream, ends), Shared { core: &core, snapshot: &snapshot }).await
             })
         };
         if placed.index() == self.index {

@@ -21,6 +21,7 @@ use crate::{
     counts::Counts,
     entrances::{Begun, Entrances},
     health::{Health, Surroundings},
+    inbound::Admission,
     installed::{Held, Installed},
     mode::UnknownMode,
     rejections::Rejections,
@@ -302,13 +303,13 @@ impl Running {
             let Some(runtime) = self.workers.runtime(index) else { continue };
             let acceptor = Acceptor {
                 core: self.core.clone(),
-                inbound,
+                admission: Arc::new(Admission { inbound, stop }),
                 listener,
                 workers: self.workers.clone(),
                 index,
                 tasks: self.tasks.clone(),
             };
-            self.tasks.spawn_on(acceptor.run(stop), runtime);
+            self.tasks.spawn_on(acceptor.run(), runtime);
         }
         for (hub, stop) in begun.hubs {
             self.tasks.spawn_on(hub.run(self.core.clone(), stop), &self.runtime);

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 use waypost_config::model::{self, Door, InboundProtocol};
 use waypost_net::Tag;
 use waypost_transport::ServerTransport;
@@ -29,6 +31,15 @@ pub(crate) struct Inbound {
     pub(crate) terms: Arc<Terms>,
     pub(crate) limits: InboundLimits,
     pub(crate) sniffing: Option<Arc<Sniffing>>,
+}
+
+/// What admits the clients of one listening socket.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// The inbound, which may be another one for those who come later.
+    pub(crate) inbound: Arc<ArcSwap<Inbound>>,
+    /// Nobody is admitted any more.
+    pub(crate) stop: CancellationToken,
 }
 
 /// How it becomes known where a client wants to go.
@@ -64,12 +75,10 @@ impl Inbound {
                 Entry::Handshake(HandshakeSettings::try_new(*protocol, inbound)?)
             }
             InboundProtocol::Door(door) => Entry::Door(door.clone()),
-            InboundProtocol::Shadowsocks(settings) => {
-                Entry::Tunnel(Tunnel::shadowsocks(settings, handshake)?)
-            }
-            InboundProtocol::Vmess(users) => Entry::Tunnel(Tunnel::vmess(users, handshake, replays)),
-            InboundProtocol::Vless(users) => Entry::Tunnel(Tunnel::vless(users, handshake)),
-            InboundProtocol::Trojan(settings) => Entry::Tunnel(Tunnel::trojan(settings, handshake)),
+            InboundProtocol::Shadowsocks(settings) => Entry::Tunnel(Tunnel::shadowsocks(settings)?),
+            InboundProtocol::Vmess(users) => Entry::Tunnel(Tunnel::vmess(users, replays)),
+            InboundProtocol::Vless(users) => Entry::Tunnel(Tunnel::vless(users)),
+            InboundProtocol::Trojan(settings) => Entry::Tunnel(Tunnel::trojan(settings)),
         };
         Ok(Self {
             tag: inbound.tag.as_ref().map(|tag| tag.value.clone()),

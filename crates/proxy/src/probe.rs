@@ -1,6 +1,6 @@
 //! Asking a URL through a member, to see whether it works and how long it takes.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
 use http_body_util::Empty;
 use hyper::{
@@ -25,7 +25,7 @@ use waypost_config::model::ProbeUrl;
 use waypost_dns::Resolver;
 use waypost_net::{Host, Target};
 
-use crate::{DialError, Dialer, Stream};
+use crate::{DialError, Dialer, Stream, chain::Chain};
 
 /// A response head that needs more is none of a health check.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -79,6 +79,8 @@ pub(crate) enum ProbeError {
     TlsLost {
         /// What the system says.
         kind: io::ErrorKind,
+        /// What a protocol on the way to the member says.
+        fault: Option<Box<str>>,
     },
     /// The request cannot be made of the path and host that are configured.
     #[error("`{path}` on `{host}` makes no request: use a URL such as `https://example.com/path`")]
@@ -107,6 +109,28 @@ pub(crate) enum ProbeError {
         /// How much time there was.
         limit: Duration,
     },
+}
+
+impl ProbeError {
+    /// What is wrong with the member, in the words that a connection through it would be told in.
+    pub(crate) fn reason(&self) -> String {
+        let told = match self {
+            Self::Dial(error) => Some(Chain(error).to_string()),
+            Self::Http(error) => error.source().and_then(|source| fault(source.downcast_ref()?)),
+            Self::TlsLost { fault, .. } => fault.as_deref().map(str::to_owned),
+            Self::SpokeFirst
+            | Self::Tls(_)
+            | Self::Request { .. }
+            | Self::Status { .. }
+            | Self::Timeout { .. } => None,
+        };
+        told.unwrap_or_else(|| Chain(self).to_string())
+    }
+}
+
+/// What a protocol on the way to a member says of a failure.
+fn fault(error: &io::Error) -> Option<String> {
+    error.get_ref().map(ToString::to_string)
 }
 
 /// What a probe does, in this order.
@@ -274,7 +298,7 @@ async fn connect_tls(
     TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(|error| {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls_error) => ProbeError::Tls(tls_error.clone()),
-            None => ProbeError::TlsLost { kind: error.kind() },
+            None => ProbeError::TlsLost { kind: error.kind(), fault: fault(&error).map(Into::into) },
         }
     })
 }
@@ -292,10 +316,11 @@ async fn ask(
     let response = tokio::select! {
         biased;
         response = &mut response => response?,
-        ended = &mut connection => {
-            ended?;
-            response.await?
-        }
+        // It may have ended badly after the answer.
+        ended = &mut connection => match (response.await, ended) {
+            (Ok(response), _) => response,
+            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+        },
     };
     Ok(response.status())
 }

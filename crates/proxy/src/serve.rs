@@ -23,7 +23,7 @@ use crate::{
     dispatch::{Standing, establish},
     handshake::accept_again,
     http::{Connect, forward_requests},
-    inbound::{Entry, Inbound},
+    inbound::{Admission, Entry, Inbound},
     shared::Shared,
     stream::{Base, Layered},
     udp::{Association, associate},
@@ -70,9 +70,9 @@ impl Lasting {
 
 /// One connection from its first byte until it stands; `None` if it ends before.
 pub(crate) async fn serve(
-    inbound: &Arc<Inbound>,
-    stream: Stream,
-    ends: Ends,
+    inbound: &Inbound,
+    admission: &Arc<Admission>,
+    (stream, ends): (Stream, Ends),
     shared: Shared<'_>,
 ) -> Option<Lasting> {
     let Some(transport) = &inbound.transport else {
@@ -85,8 +85,8 @@ pub(crate) async fn serve(
             serve_stream(inbound, Layered::new(stream, abort).into(), ends, shared).await
         }
         Ok(Ok(Entered::Many(streams))) => {
-            let (inbound, core) = (inbound.clone(), shared.core.clone());
-            Some(Lasting::Carrier(Box::new(Multiplexed { streams, inbound, ends, core })))
+            let (admission, core) = (admission.clone(), shared.core.clone());
+            Some(Lasting::Carrier(Box::new(Multiplexed { streams, admission, ends, core })))
         }
         Ok(Err(error)) => {
             debug!(inbound = inbound.tag.as_deref(), source = ?ends.source, %error, "handshake failed");

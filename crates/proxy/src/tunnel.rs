@@ -2,7 +2,7 @@
 
 mod refusal;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -29,8 +29,6 @@ pub(crate) struct Tunnel {
     protocol: Protocol,
     /// The names of the users, in the order that the protocol counts them in.
     names: Box<[Option<Arc<str>>]>,
-    /// How long a client may take to say what it wants.
-    limit: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -86,29 +84,29 @@ impl Tunnel {
     /// # Errors
     ///
     /// If a key cannot be used.
-    pub(crate) fn shadowsocks(settings: &ShadowsocksInbound, limit: Duration) -> Result<Self, KeyError> {
+    pub(crate) fn shadowsocks(settings: &ShadowsocksInbound) -> Result<Self, KeyError> {
         let server = Arc::new(shadowsocks::Server::try_new(settings)?);
-        Ok(Self { protocol: Protocol::Shadowsocks(server), names: Box::default(), limit })
+        Ok(Self { protocol: Protocol::Shadowsocks(server), names: Box::default() })
     }
 
     /// VMess. `replays` are the requests that have come in before.
-    pub(crate) fn vmess(users: &[User<UserId>], limit: Duration, replays: &Replays) -> Self {
+    pub(crate) fn vmess(users: &[User<UserId>], replays: &Replays) -> Self {
         let ids = users.iter().map(|user| VmessUser::new(&uuid(user))).collect();
         let protocol = Protocol::Vmess { users: ids, replays: replays.clone() };
-        Self { protocol, names: names(users), limit }
+        Self { protocol, names: names(users) }
     }
 
     /// VLESS.
-    pub(crate) fn vless(users: &[User<UserId>], limit: Duration) -> Self {
-        Self { protocol: Protocol::Vless(users.iter().map(uuid).collect()), names: names(users), limit }
+    pub(crate) fn vless(users: &[User<UserId>]) -> Self {
+        Self { protocol: Protocol::Vless(users.iter().map(uuid).collect()), names: names(users) }
     }
 
     /// Trojan.
-    pub(crate) fn trojan(settings: &TrojanInbound, limit: Duration) -> Self {
+    pub(crate) fn trojan(settings: &TrojanInbound) -> Self {
         let TrojanInbound { users, fallback } = settings;
         let hashes = users.iter().map(|user| TrojanUser::new(user.credential.expose())).collect();
         let protocol = Protocol::Trojan { users: hashes, fallback: fallback.clone() };
-        Self { protocol, names: names(users), limit }
+        Self { protocol, names: names(users) }
     }
 
     /// The server that takes datagrams, if it speaks Shadowsocks.
@@ -119,9 +117,9 @@ impl Tunnel {
         }
     }
 
-    /// Learns from a client who it is and what it wants; `None` if it went away.
-    pub(crate) async fn enter(&self, mut stream: Stream) -> Option<Outcome> {
-        let until = Instant::now() + self.limit;
+    /// Learns from a client who it is and what it wants, for which it has time until `until`; `None` if it
+    /// went away.
+    pub(crate) async fn enter(&self, mut stream: Stream, until: Instant) -> Option<Outcome> {
         Some(match &self.protocol {
             Protocol::Shadowsocks(server) => {
                 let mut machine = server.handshake();

@@ -113,8 +113,11 @@ impl Files<'_> {
         let path = self.path(written);
         let read = || -> io::Result<String> {
             let mut text = String::new();
-            fs::File::open(&path)?.take(MAX_PEM_BYTES).read_to_string(&mut text)?;
-            Ok(text)
+            // A part of it would be a file as well, of fewer certificates.
+            match fs::File::open(&path)?.take(MAX_PEM_BYTES + 1).read_to_string(&mut text)? as u64 {
+                0..=MAX_PEM_BYTES => Ok(text),
+                _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large for certificates")),
+            }
         };
         read().map_err(|error| Diagnostic {
             severity: Severity::Error,

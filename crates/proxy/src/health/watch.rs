@@ -18,7 +18,7 @@ use super::{DelaySample, Health, Knowledge, MAX_WAITING, Report};
 use crate::{
     Connections, Dialer,
     chain::Chain,
-    probe::probe,
+    probe::{ProbeError, probe},
     snapshot::Snapshot,
     system::{monotonic as now, wall_clock},
 };
@@ -192,10 +192,10 @@ impl Watch {
             }
             if let (Report::ProbeEnded(..), Some(figures)) = (&report, figures) {
                 figures.file(sample);
-                if let Err(error) = &result
-                    && figures.blame(&Chain(error).to_string(), wall_clock())
+                if let Some(reason) = result.as_ref().err().map(ProbeError::reason)
+                    && figures.blame(&reason, wall_clock())
                 {
-                    warn!(outbound = outbound.tag.as_deref(), reason = %Chain(error), "a probe failed");
+                    warn!(outbound = outbound.tag.as_deref(), reason, "a probe failed");
                 }
             }
             // Nobody to tell: the proxy is stopping.

@@ -1,9 +1,14 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use rustls::{
     CertificateError, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
@@ -233,4 +238,58 @@ async fn a_target_that_speaks_no_tls_is_told() {
     let node = Socks5Node::start("node", Behaviour::GrantThenClose).await;
     let result = run(&through(&node), &spec, LONG).await;
     assert!(matches!(result, Err(ProbeError::TlsLost { .. })), "{result:?}");
+}
+
+/// A stream that cannot be told that it is over, as when the other end has reset it.
+struct Gone(tokio::io::DuplexStream);
+
+impl AsyncRead for Gone {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Gone {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_although_the_connection_ends_badly() {
+    let (near, mut far) = tokio::io::duplex(4096);
+    let request = request(&spec("192.0.2.1:80".parse::<Target>().unwrap())).unwrap();
+    let answering = async {
+        let _request = far.read(&mut [0; 4096]).await.unwrap();
+        far.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.unwrap();
+    };
+    let (asked, ()) = tokio::join!(ask(Gone(near), request), answering);
+    assert_eq!(asked.unwrap(), StatusCode::NO_CONTENT);
+}
+
+#[test]
+fn a_member_is_blamed_in_the_words_of_its_protocol() {
+    let fault = || Some("expected an answer of vless".into());
+    let lost = ProbeError::TlsLost { kind: io::ErrorKind::InvalidData, fault: fault() };
+    assert_eq!(lost.reason(), "expected an answer of vless");
+    let lost = ProbeError::TlsLost { kind: io::ErrorKind::ConnectionReset, fault: None };
+    assert_eq!(lost.reason(), "the connection was lost in the TLS handshake: connection reset");
+    let dial = ProbeError::Dial(DialError::NoDatagrams);
+    assert_eq!(dial.reason(), DialError::NoDatagrams.to_string());
 }

@@ -45,7 +45,7 @@ pub(super) async fn enter(
     shared: Shared<'_>,
 ) -> Option<Lasting> {
     let tag = inbound.tag.as_deref();
-    match tunnel.enter(stream).await? {
+    match tunnel.enter(stream, Instant::now() + inbound.handshake).await? {
         Outcome::Entered(tunnel::Entered { user, target, carries }) => {
             let flow = Flow { user, ..first_flow(inbound, target.clone(), ends) };
             match carries {

@@ -9,7 +9,7 @@ use waypost_transport::GrpcStreams;
 use super::serve_stream;
 use crate::{
     Ends,
-    inbound::Inbound,
+    inbound::Admission,
     setup,
     shared::{Core, Shared},
     stream::{Abort, Layered},
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Multiplexed {
     pub(super) streams: Box<GrpcStreams>,
-    pub(super) inbound: Arc<Inbound>,
+    pub(super) admission: Arc<Admission>,
     pub(super) ends: Ends,
     pub(super) core: Arc<Core>,
 }
@@ -33,13 +33,20 @@ impl Multiplexed {
     }
 
     async fn serve(self) {
-        let Self { mut streams, inbound, ends, core } = self;
-        let mut tasks = JoinSet::new();
+        let Self { mut streams, admission, ends, core } = self;
+        let (mut tasks, mut is_open) = (JoinSet::new(), true);
         loop {
             let next = tokio::select! {
                 next = streams.next() => next,
                 Some(_ended) = tasks.join_next() => continue,
+                () = admission.stop.cancelled(), if is_open => {
+                    is_open = false;
+                    streams.close();
+                    continue;
+                }
             };
+            // Each is of the inbound as it is now, whose users may be others than when the connection came.
+            let inbound = admission.inbound.load_full();
             let stream = match next {
                 Some(Ok(stream)) => stream,
                 Some(Err(error)) => {
@@ -50,7 +57,7 @@ impl Multiplexed {
             };
             // Each is a connection like any other; without room the client finds its stream reset.
             let Some(permit) = core.limit.try_acquire() else { continue };
-            let (inbound, core) = (inbound.clone(), core.clone());
+            let core = core.clone();
             let stream = Layered::new(stream, Abort::default()).into();
             let setup = setup::run(async move {
                 let snapshot = core.snapshot.load_full();

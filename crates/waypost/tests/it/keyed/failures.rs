@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 
-use super::{Certificate, IDS, PASSWORDS, SERVER_NAME, ask, ask_with, origin};
+use super::{Certificate, IDS, LIMIT, PASSWORDS, SERVER_NAME, ask, open, origin};
 use crate::{binary::Waypost, chaos::hello, programs::require};
+
+/// What an origin says.
+const HERE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
 /// An outbound that cannot work, and what is to be said of it.
 struct Fault {
@@ -28,6 +32,23 @@ async fn says(answer: &'static [u8]) -> SocketAddr {
             // Who went away needs no answer.
             let _asked = stream.read(&mut [0; 1024]).await;
             let _told = stream.write_all(answer).await;
+        }
+    });
+    address
+}
+
+/// An origin that answers, and whose connections stay.
+async fn staying() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // A client that goes away ends its connection only.
+                let _asked = stream.read(&mut [0; 1024]).await;
+                let _told = stream.write_all(HERE).await;
+                let _ended = stream.read_to_end(&mut Vec::new()).await;
+            });
         }
     });
     address
@@ -151,11 +172,39 @@ async fn control(address: SocketAddr, path: &str) -> Value {
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
+/// The inbound, and the balancer, of a fault that nothing is known of.
+fn untested(name: &str) -> String {
+    format!("untested {name}")
+}
+
+/// A connection that an origin has answered, whatever failed on the way.
+async fn reach(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
+    let opened = async {
+        // A web site that takes those without a password cannot be told from one that was asked for.
+        let mut stream = open(proxy, None, target, &hello(7)).await.unwrap();
+        let mut answer = [0; HERE.len()];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, HERE);
+        stream
+    };
+    timeout(LIMIT, opened).await.unwrap()
+}
+
+fn has_text(said: &Value, text: &str) -> bool {
+    said.as_str().is_some_and(|said| said.contains(text))
+}
+
+/// Whether an attempt by this outbound ended for this reason.
+fn has_attempt(why: &Value, outbound: &str, reason: &str) -> bool {
+    let mut attempts = why["attempts"].as_array().unwrap().iter();
+    attempts.any(|attempt| attempt["outbound"] == outbound && has_text(&attempt["end"], reason))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_is_one_clear_reason() {
     let (certificate, other) = (Certificate::new(SERVER_NAME), Certificate::new(SERVER_NAME));
     let site = says(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
-    let (server, target) = (server(&certificate, site).await, origin("the origin").await);
+    let (server, target) = (server(&certificate, site).await, staying().await);
     let faults = faults(&server, &certificate, &other).await;
     let right = {
         let mut right = with_server(
@@ -167,49 +216,63 @@ async fn each_failure_is_one_clear_reason() {
         right["tag"] = json!("right");
         right
     };
-    let (mut inbounds, mut outbounds, mut rules) = (Vec::new(), vec![right], Vec::new());
+    let (mut inbounds, mut outbounds) = (Vec::new(), vec![right]);
+    let (mut balancers, mut rules) = (Vec::new(), Vec::new());
     for fault in &faults {
         let tag = fault.name;
         inbounds.push(json!({"tag": tag, "protocol": "socks", "listen": "127.0.0.1", "port": 0}));
-        let mut outbound = fault.outbound.clone();
-        outbound["tag"] = json!(tag);
-        outbounds.push(outbound);
+        for tag in [tag.to_owned(), untested(tag)] {
+            let mut outbound = fault.outbound.clone();
+            outbound["tag"] = json!(tag);
+            outbounds.push(outbound);
+        }
         // The group begins with the one that fails, whose place the other one takes.
         outbounds.push(json!({"tag": format!("{tag} or right"), "protocol": "loadbalance", "settings": {
             "primary_outbounds": [tag], "backup_outbounds": ["right"],
             "url": format!("http://{target}/generate_204"), "interval": "10m"}}));
         rules.push(json!({"inboundTag": [tag], "outboundTag": format!("{tag} or right")}));
+        // Nothing tests the members of a balancer, so that connections find out what is wrong.
+        inbounds.push(json!({"tag": untested(tag), "protocol": "socks", "listen": "127.0.0.1", "port": 0}));
+        balancers.push(json!({"tag": untested(tag), "selector": [untested(tag), "right"]}));
+        rules.push(json!({"inboundTag": [untested(tag)], "balancerTag": untested(tag)}));
     }
     let interface = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let config = json!({
-        "inbounds": inbounds, "outbounds": outbounds, "routing": {"rules": rules},
+        "inbounds": inbounds, "outbounds": outbounds, "routing": {"balancers": balancers, "rules": rules},
         "clash_api": {"external_controller": interface.to_string(), "secret": "s3cret"},
     });
     let client = Waypost::start(&config.to_string(), None).await;
-    for fault in &faults {
-        // A web site that takes those without a password cannot be told from one that was asked for.
-        let said = ask_with(client.address(fault.name), None, target, &hello(7)).await;
-        assert_eq!(
-            said.as_deref(),
-            Ok("the origin"),
-            "{}: another one carries it\n{}",
-            fault.name,
-            client.log()
-        );
+    let mut held = Vec::new();
+    for Fault { name, reason, .. } in &faults {
+        held.push(reach(client.address(name), target).await);
+        let mut whys = Vec::new();
+        while !whys.iter().any(|why| has_attempt(why, &untested(name), reason)) {
+            assert!(whys.len() < 64, "{name}: not in the attempts of {whys:?}\n{}", client.log());
+            held.push(reach(client.address(&untested(name)), target).await);
+            let connections = control(interface, "/connections").await;
+            let listed = connections["connections"].as_array().unwrap().iter();
+            let of_fault = listed.filter(|listed| listed["metadata"]["inboundName"] == untested(name));
+            let ids = of_fault.map(|listed| listed["id"].as_str().unwrap());
+            let last = ids.max_by_key(|id| id.parse::<u64>().unwrap()).unwrap();
+            whys.push(control(interface, &format!("/waypost/why/{last}")).await);
+        }
     }
     let live = control(interface, "/waypost/live").await;
-    for fault in &faults {
+    let log = client.log();
+    let tags = faults
+        .iter()
+        .flat_map(|Fault { name, reason, .. }| [((*name).to_owned(), reason), (untested(name), reason)]);
+    for (tag, reason) in tags {
         let outbounds = live["outbounds"].as_array().unwrap();
-        let outbound = outbounds.iter().find(|outbound| outbound["tag"] == fault.name).unwrap();
-        let reason = outbound["lastError"]["reason"].as_str().unwrap_or_default();
-        assert!(!reason.is_empty(), "{}: {outbound}", fault.name);
-        let log = client.log();
-        let told = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|line| {
+        let outbound = outbounds.iter().find(|outbound| outbound["tag"] == *tag).unwrap();
+        assert!(has_text(&outbound["lastError"]["reason"], reason), "{tag}: in its state: {outbound}");
+
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let told = lines.filter(|line| {
             let fields = &line["fields"];
-            fields["outbound"] == fault.name
-                && fields["reason"].as_str().is_some_and(|reason| reason.contains(fault.reason))
+            fields["outbound"] == *tag && has_text(&fields["reason"], reason)
         });
-        assert!(told, "{}: told in the log\n{log}", fault.name);
+        assert_eq!(told.count(), 1, "{tag}: once in the log\n{log}");
     }
 }
 

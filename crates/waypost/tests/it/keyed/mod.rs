@@ -93,32 +93,43 @@ async fn ask_with(
     first: &[u8],
 ) -> Result<String, String> {
     let asking = async {
-        let failed = |error: std::io::Error| error.to_string();
-        let mut stream = TcpStream::connect(proxy).await.map_err(failed)?;
-        let method = if login.is_some() { 2 } else { 0 };
-        stream.write_all(&[5, 1, method]).await.map_err(failed)?;
-        stream.read_exact(&mut [0; 2]).await.map_err(failed)?;
-        if let Some((user, password)) = login {
-            let mut sent = vec![1, u8::try_from(user.len()).unwrap()];
-            sent.extend_from_slice(user.as_bytes());
-            sent.push(u8::try_from(password.len()).unwrap());
-            sent.extend_from_slice(password.as_bytes());
-            stream.write_all(&sent).await.map_err(failed)?;
-            stream.read_exact(&mut [0; 2]).await.map_err(failed)?;
-        }
-        let SocketAddr::V4(target) = target else { panic!("an IPv4 target") };
-        let sent = [&[5, 1, 0, 1][..], &target.ip().octets(), &target.port().to_be_bytes()].concat();
-        stream.write_all(&sent).await.map_err(failed)?;
-        let mut reply = [0; 10];
-        stream.read_exact(&mut reply).await.map_err(failed)?;
-        if reply[1] != 0 {
-            return Err(format!("SOCKS reply {}", reply[1]));
-        }
-        stream.write_all(first).await.map_err(failed)?;
+        let mut stream = open(proxy, login, target, first).await?;
         let mut said = String::new();
-        stream.read_to_string(&mut said).await.map_err(failed)?;
+        stream.read_to_string(&mut said).await.map_err(|error| error.to_string())?;
         let name = said.lines().find_map(|line| line.strip_prefix(NAMED)).map(str::to_owned);
         name.ok_or_else(|| format!("no origin, but {said:?}"))
     };
     timeout(LIMIT, asking).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
+/// A connection through a SOCKS server on which these bytes were sent.
+async fn open(
+    proxy: SocketAddr,
+    login: Option<(&str, &str)>,
+    target: SocketAddr,
+    first: &[u8],
+) -> Result<TcpStream, String> {
+    let failed = |error: std::io::Error| error.to_string();
+    let mut stream = TcpStream::connect(proxy).await.map_err(failed)?;
+    let method = if login.is_some() { 2 } else { 0 };
+    stream.write_all(&[5, 1, method]).await.map_err(failed)?;
+    stream.read_exact(&mut [0; 2]).await.map_err(failed)?;
+    if let Some((user, password)) = login {
+        let mut sent = vec![1, u8::try_from(user.len()).unwrap()];
+        sent.extend_from_slice(user.as_bytes());
+        sent.push(u8::try_from(password.len()).unwrap());
+        sent.extend_from_slice(password.as_bytes());
+        stream.write_all(&sent).await.map_err(failed)?;
+        stream.read_exact(&mut [0; 2]).await.map_err(failed)?;
+    }
+    let SocketAddr::V4(target) = target else { panic!("an IPv4 target") };
+    let sent = [&[5, 1, 0, 1][..], &target.ip().octets(), &target.port().to_be_bytes()].concat();
+    stream.write_all(&sent).await.map_err(failed)?;
+    let mut reply = [0; 10];
+    stream.read_exact(&mut reply).await.map_err(failed)?;
+    if reply[1] != 0 {
+        return Err(format!("SOCKS reply {}", reply[1]));
+    }
+    stream.write_all(first).await.map_err(failed)?;
+    Ok(stream)
 }
