@@ -17,7 +17,7 @@ use crate::{
     inbound::{Entry, Inbound},
     snapshot::Snapshot,
     sniffing::Sniffing,
-    tunnel::Replays,
+    tunnel::{Replays, Tunnel},
     udp::{Door, DoorSettings, Hub, UdpPort},
 };
 
@@ -49,7 +49,7 @@ pub(crate) struct Entrances {
     streams: Vec<Entrance<Arc<ArcSwap<Inbound>>>>,
     hubs: Vec<Entrance<Arc<Hub>>>,
     doors: Vec<Entrance<Arc<Door>>>,
-    /// The requests of VMess that have come in, whatever the configuration was.
+    /// What has come in with a key, whatever the configuration was.
     replays: Replays,
 }
 
@@ -119,38 +119,50 @@ impl Entrances {
         let mut plan = Plan::default();
         for (index, inbound) in config.inbounds.iter().enumerate() {
             let (sniffing, transport) = (snapshot.sniffing(index), snapshot.transport(index));
-            let made = Inbound::try_new(inbound, sniffing, transport, &self.replays)?;
+            let mut made = Inbound::try_new(inbound, sniffing, transport, &self.replays)?;
             let known = before.and_then(|before| same_inbound(before, inbound));
-            let mut made = match known.filter(|known| known.protocol == inbound.protocol) {
-                // What has come in before is known on.
-                Some(_) => Inbound { entry: self.entry_of(&made), ..made },
-                None => made,
-            };
+            if known.is_some_and(|known| known.protocol == inbound.protocol)
+                && let Some(tunnel) = self.tunnel_in_force(inbound)?
+            {
+                // The sessions of its datagrams go on.
+                made.entry = Entry::Tunnel(tunnel);
+            }
             made.udp =
                 self.plan_datagrams(inbound, &made.entry, snapshot.sniffing(index).as_ref(), &mut plan)?;
-            if let (Some(known), true) = (known, inbound.tag.is_some())
-                && known.limits == inbound.limits
-                && let Some(entrance) = self.stream_of(&made.tag)
+            if known.is_some_and(|known| known.limits == inbound.limits)
+                && let Some(before) = self.in_force(inbound)?
             {
                 // Whoever is in counts on.
-                made.limits = entrance.serves.load().limits.clone();
+                made.limits = before.limits.clone();
             }
             self.plan_streams(inbound, &Arc::new(made), (workers, &mut *inherited), &mut plan)?;
         }
         Ok(plan)
     }
 
-    /// The entry of an inbound that says the same as the one in force.
-    fn entry_of(&self, made: &Inbound) -> Entry {
-        let known = self.stream_of(&made.tag).map(|entrance| entrance.serves.load_full());
-        match known.as_deref().map(|known| &known.entry) {
-            Some(Entry::Tunnel(tunnel)) => Entry::Tunnel(tunnel.clone()),
-            Some(Entry::Handshake(_) | Entry::Door(_)) | None => made.entry.clone(),
-        }
+    /// The inbound in force that has the same name or, if it has none, the same place.
+    fn in_force(&self, inbound: &model::Inbound) -> Result<Option<Arc<Inbound>>, BindError> {
+        let tag = inbound.tag.as_ref().map(|tag| &tag.value);
+        let places = stream_places(inbound)?;
+        let mut known = self.streams.iter().filter(|known| tag.is_some() || places.contains(&known.place));
+        let same = known.find(|known| known.serves.load().tag.as_ref() == tag);
+        Ok(same.map(|known| known.serves.load_full()))
     }
 
-    fn stream_of(&self, tag: &Option<Tag>) -> Option<&Entrance<Arc<ArcSwap<Inbound>>>> {
-        self.streams.iter().find(|entrance| entrance.serves.load().tag == *tag)
+    /// What takes those of [`Self::in_force`] who have a key, or only their datagrams.
+    fn tunnel_in_force(&self, inbound: &model::Inbound) -> Result<Option<Tunnel>, BindError> {
+        if has_streams(inbound) {
+            return Ok(self.in_force(inbound)?.and_then(|known| match &known.entry {
+                Entry::Tunnel(tunnel) => Some(tunnel.clone()),
+                Entry::Handshake(_) | Entry::Door(_) => None,
+            }));
+        }
+        let tag = inbound.tag.as_ref().map(|tag| &tag.value);
+        let places = places(inbound)?;
+        let known = self.doors.iter().filter(|known| tag.is_some() || places.contains(&known.place));
+        let mut settings = known.map(|known| known.serves.settings());
+        let same = settings.find(|settings| settings.inbound.as_ref() == tag);
+        Ok(same.and_then(|settings| settings.server().cloned()).map(Tunnel::of_server))
     }
 
     fn plan_streams(
@@ -344,17 +356,21 @@ fn place_of(ip: IpAddr, port: u16, inbound: &model::Inbound) -> Place {
 }
 
 fn stream_places(inbound: &model::Inbound) -> Result<Vec<Place>, BindError> {
-    let has_streams = match &inbound.protocol {
+    if has_streams(inbound) { places(inbound) } else { Ok(Vec::new()) }
+}
+
+fn has_streams(inbound: &model::Inbound) -> bool {
+    match &inbound.protocol {
         InboundProtocol::Door(door) => door.networks.tcp,
         InboundProtocol::Shadowsocks(shadowsocks) => shadowsocks.networks.tcp,
         InboundProtocol::Client(_)
         | InboundProtocol::Vmess(_)
         | InboundProtocol::Vless(_)
         | InboundProtocol::Trojan(_) => true,
-    };
-    if !has_streams {
-        return Ok(Vec::new());
     }
+}
+
+fn places(inbound: &model::Inbound) -> Result<Vec<Place>, BindError> {
     match &inbound.listen {
         Listen::Unix { path, .. } => Ok(vec![Place::Path(path.clone())]),
         Listen::Ports { ports, .. } if ports.first > ports.last => Err(BindError::NoPort { ports: *ports }),
@@ -406,8 +422,10 @@ fn bind(place: &Place, inbound: &model::Inbound, workers: &Workers) -> Result<Ve
     })
 }
 
-/// The inbound of the same name in another configuration.
+/// The inbound of the same name in another configuration or, if it has none, at the same place.
 fn same_inbound<'c>(config: &'c Config, inbound: &model::Inbound) -> Option<&'c model::Inbound> {
     let tag = inbound.tag.as_ref().map(|tag| &tag.value);
-    config.inbounds.iter().find(|known| known.tag.as_ref().map(|tag| &tag.value) == tag)
+    config.inbounds.iter().find(|known| {
+        known.tag.as_ref().map(|tag| &tag.value) == tag && (tag.is_some() || known.listen == inbound.listen)
+    })
 }

@@ -75,7 +75,7 @@ impl Inbound {
                 Entry::Handshake(HandshakeSettings::try_new(*protocol, inbound)?)
             }
             InboundProtocol::Door(door) => Entry::Door(door.clone()),
-            InboundProtocol::Shadowsocks(settings) => Entry::Tunnel(Tunnel::shadowsocks(settings)?),
+            InboundProtocol::Shadowsocks(settings) => Entry::Tunnel(Tunnel::shadowsocks(settings, replays)?),
             InboundProtocol::Vmess(users) => Entry::Tunnel(Tunnel::vmess(users, replays)),
             InboundProtocol::Vless(users) => Entry::Tunnel(Tunnel::vless(users)),
             InboundProtocol::Trojan(settings) => Entry::Tunnel(Tunnel::trojan(settings)),

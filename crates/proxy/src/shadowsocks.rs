@@ -10,9 +10,9 @@ use std::sync::Arc;
 use waypost_net::Target;
 
 #[cfg(not(feature = "shadowsocks"))]
-pub(crate) use absent::{Client, ClientSession, HandshakeError, KeyError, Server, SessionId};
+pub(crate) use absent::{Client, ClientSession, HandshakeError, KeyError, Salts, Server, SessionId};
 #[cfg(feature = "shadowsocks")]
-pub(crate) use present::{Client, ClientSession, HandshakeError, KeyError, Server, SessionId};
+pub(crate) use present::{Client, ClientSession, HandshakeError, KeyError, Salts, Server, SessionId};
 
 use crate::Stream;
 

@@ -34,13 +34,17 @@ pub(crate) struct Tunnel {
 #[derive(Debug, Clone)]
 enum Protocol {
     Shadowsocks(Arc<shadowsocks::Server>),
-    Vmess { users: Arc<[VmessUser]>, replays: Replays },
+    Vmess { users: Arc<[VmessUser]>, replays: Arc<Mutex<ReplayFilter>> },
     Vless(Arc<[Uuid]>),
     Trojan { users: Arc<[TrojanUser]>, fallback: Option<Fallback> },
 }
 
-/// The requests that have come in, of all inbounds.
-pub(crate) type Replays = Arc<Mutex<ReplayFilter>>;
+/// What has come in, of all inbounds and whatever the configuration was, so that it is not taken again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Replays {
+    vmess: Arc<Mutex<ReplayFilter>>,
+    shadowsocks: shadowsocks::Salts,
+}
 
 /// A client that has said what it wants.
 #[derive(Debug)]
@@ -79,20 +83,25 @@ pub(crate) enum Outcome {
 }
 
 impl Tunnel {
-    /// Shadowsocks.
+    /// Shadowsocks. `replays` is what has come in before.
     ///
     /// # Errors
     ///
     /// If a key cannot be used.
-    pub(crate) fn shadowsocks(settings: &ShadowsocksInbound) -> Result<Self, KeyError> {
-        let server = Arc::new(shadowsocks::Server::try_new(settings)?);
-        Ok(Self { protocol: Protocol::Shadowsocks(server), names: Box::default() })
+    pub(crate) fn shadowsocks(settings: &ShadowsocksInbound, replays: &Replays) -> Result<Self, KeyError> {
+        let server = shadowsocks::Server::try_new(settings, &replays.shadowsocks)?;
+        Ok(Self::of_server(Arc::new(server)))
     }
 
-    /// VMess. `replays` are the requests that have come in before.
+    /// Shadowsocks, with what the server has.
+    pub(crate) fn of_server(server: Arc<shadowsocks::Server>) -> Self {
+        Self { protocol: Protocol::Shadowsocks(server), names: Box::default() }
+    }
+
+    /// VMess. `replays` is what has come in before.
     pub(crate) fn vmess(users: &[User<UserId>], replays: &Replays) -> Self {
         let ids = users.iter().map(|user| VmessUser::new(&uuid(user))).collect();
-        let protocol = Protocol::Vmess { users: ids, replays: replays.clone() };
+        let protocol = Protocol::Vmess { users: ids, replays: replays.vmess.clone() };
         Self { protocol, names: names(users) }
     }
 

@@ -134,14 +134,12 @@ impl Handshake {
         let user = found.ok_or(HandshakeError::UnknownUser)?;
         let (sealer, answer_salt) =
             Sealer::of_answer(state.method, &user.key, salt, state.clock.clone(), &mut self.rng);
-        {
-            let (now, mut salts) = (state.clock.now(), state.salts.lock());
-            if !salts.insert(salt, now) {
-                return Err(HandshakeError::Replayed);
-            }
-            // Nothing else tells an answer that is sent back from a request.
-            salts.insert(&answer_salt, now);
+        let now = state.clock.now();
+        if !state.salts.insert(state.method, salt, now) {
+            return Err(HandshakeError::Replayed);
         }
+        // Nothing else tells an answer that is sent back from a request.
+        state.salts.insert(state.method, &answer_salt, now);
         let cipher = StreamCipher::new(state.method, &user.key, salt);
         let known =
             Known { user: user.name.clone(), sealer, opener: Opener::of_request(state.method, cipher, None) };
@@ -172,7 +170,7 @@ impl Handshake {
         let (time, length) = read_fixed(fixed, REQUEST).ok_or(HandshakeError::Type)?;
         let first = length.first_chunk().map_or(0, |length| u16::from_be_bytes(*length).into());
         state.clock.check(time).map_err(|seconds| HandshakeError::Clock { seconds })?;
-        if !state.salts.lock().insert(salt, state.clock.now()) {
+        if !state.salts.insert(state.method, salt, state.clock.now()) {
             return Err(HandshakeError::Replayed);
         }
         let (sealer, _salt) =
@@ -280,7 +278,7 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
-    use crate::{Clock, Method, Server};
+    use crate::{Clock, Method, Salts, Server};
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
 
@@ -295,7 +293,7 @@ mod tests {
             wire.extend_from_slice(part);
             cipher.seal_from(start, &mut wire);
         }
-        let server = Server::try_new(method, KEY, [], Clock::new(|| 1000)).unwrap();
+        let server = Server::try_new(method, KEY, [], Salts::new(), Clock::new(|| 1000)).unwrap();
         match server.handshake(&mut StdRng::seed_from_u64(1)).advance(&wire) {
             Step::Done { output, .. } => Ok(String::from_utf8(output.first).unwrap()),
             Step::Fail { error, .. } => Err(error),

@@ -31,5 +31,6 @@ pub use handshake::{Accepted, Handshake, HandshakeError};
 pub use key::KeyError;
 pub use method::{Method, UnknownMethod};
 pub use opener::{OpenError, Opener};
+pub use salts::Salts;
 pub use sealer::Sealer;
 pub use server::Server;

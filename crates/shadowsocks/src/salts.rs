@@ -1,6 +1,8 @@
 //! Which salts have been used.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::{Method, method::Edition};
 
@@ -11,10 +13,22 @@ const WINDOW_SECONDS: u64 = 60;
 /// connection of SIP004 adds that of its answer as well.
 const GENERATION: usize = 1 << 18;
 
+/// The salts that have been used, so that no recorded connection is taken twice. Servers that have keys in
+/// common, one after the other or at the same time, share it by a clone.
+#[derive(Debug, Clone)]
+pub struct Salts(Arc<Editions>);
+
+/// Of each edition, because only those of SIP022 are too old one day.
+#[derive(Debug)]
+struct Editions {
+    aead: Mutex<Generations>,
+    aead_2022: Mutex<Generations>,
+}
+
 /// Remembers salts in two generations: when the newer one is full or, for SIP022, old enough, the older one
 /// is forgotten. A salt of SIP004 is remembered until as many others have come after it.
 #[derive(Debug)]
-pub(crate) struct Salts {
+struct Generations {
     expires: bool,
     capacity: usize,
     since: u64,
@@ -23,19 +37,36 @@ pub(crate) struct Salts {
 }
 
 impl Salts {
-    pub(crate) fn new(method: Method) -> Self {
-        Self {
-            expires: method.edition() == Edition::Aead2022,
-            capacity: GENERATION,
-            since: 0,
-            newer: HashSet::new(),
-            older: HashSet::new(),
-        }
+    /// No salt has been used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let of = |expires| Mutex::new(Generations::new(expires, GENERATION));
+        Self(Arc::new(Editions { aead: of(false), aead_2022: of(true) }))
     }
 
-    /// Remembers the salt of a request that was authenticated, and says whether it is new. Salts are random:
-    /// their first half tells them apart.
-    pub(crate) fn insert(&mut self, salt: &[u8], now: u64) -> bool {
+    /// Remembers the salt of a request that was authenticated, and says whether it is new.
+    pub(crate) fn insert(&self, method: Method, salt: &[u8], now: u64) -> bool {
+        let generations = match method.edition() {
+            Edition::Aead => &self.0.aead,
+            Edition::Aead2022 => &self.0.aead_2022,
+        };
+        generations.lock().insert(salt, now)
+    }
+}
+
+impl Default for Salts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Generations {
+    fn new(expires: bool, capacity: usize) -> Self {
+        Self { expires, capacity, since: 0, newer: HashSet::new(), older: HashSet::new() }
+    }
+
+    /// Salts are random: their first half tells them apart.
+    fn insert(&mut self, salt: &[u8], now: u64) -> bool {
         let Some(salt) = salt.first_chunk::<16>() else { return false };
         let is_old = self.expires && now.saturating_sub(self.since) > WINDOW_SECONDS;
         if is_old || self.newer.len() >= self.capacity {
@@ -52,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_salt_is_new_once_within_the_window() {
-        let mut salts = Salts::new(Method::Blake3Aes128Gcm);
+        let mut salts = Generations::new(true, GENERATION);
         assert!(salts.insert(&[1; 16], 1000));
         assert!(!salts.insert(&[1; 16], 1000));
         assert!(salts.insert(&[2; 16], 1060));
@@ -66,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_salt_without_time_is_remembered_until_there_is_no_room() {
-        let mut salts = Salts { capacity: 4, ..Salts::new(Method::Aes256Gcm) };
+        let mut salts = Generations::new(false, 4);
         assert!(salts.insert(&[0; 32], 0));
         assert!(!salts.insert(&[0; 32], 1_000_000));
         for number in 1..8 {

@@ -1,6 +1,5 @@
 use std::{fmt, slice, sync::Arc};
 
-use parking_lot::Mutex;
 use rand::Rng;
 
 use crate::{Clock, Handshake, KeyError, Method, ServerDatagrams, key::Key, salts::Salts};
@@ -14,7 +13,7 @@ pub(crate) struct ServerState {
     /// The key of the server, which is the only user's if there are no others.
     pub(crate) own: User,
     pub(crate) users: Vec<User>,
-    pub(crate) salts: Mutex<Salts>,
+    pub(crate) salts: Salts,
     pub(crate) clock: Clock,
 }
 
@@ -28,7 +27,7 @@ pub(crate) struct User {
 
 impl Server {
     /// Makes the keys of `password` and of the users. Of SIP004 only the users' keys count if there are
-    /// users; of SIP022 a client then needs the keys of both.
+    /// users; of SIP022 a client then needs the keys of both. `salts` are those that were used before.
     ///
     /// # Errors
     ///
@@ -37,6 +36,7 @@ impl Server {
         method: Method,
         password: &str,
         users: impl IntoIterator<Item = (Arc<str>, &'a str)>,
+        salts: Salts,
         clock: Clock,
     ) -> Result<Self, KeyError> {
         let users = users
@@ -50,7 +50,7 @@ impl Server {
             Some(user) if !method.is_2022() => user.key.clone(),
             Some(_) | None => Key::try_new(method, password)?,
         };
-        let (own, salts) = (User::new(None, own), Mutex::new(Salts::new(method)));
+        let own = User::new(None, own);
         Ok(Self(Arc::new(ServerState { method, own, users, salts, clock })))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waypost_shadowsocks::{Client, Clock, Method, Server};
+use waypost_shadowsocks::{Client, Clock, Method, Salts, Server};
 
 use crate::peer::NOW;
 
@@ -26,7 +26,8 @@ impl Parties {
         let users = users.map(|(name, key)| (Arc::<str>::from(name), key.as_str()));
         let users = if has_users { &users[..] } else { &[] };
         let clock = Clock::new(|| NOW);
-        let server = Server::try_new(method, &own, users.iter().cloned(), clock.clone()).ok()?;
+        let server =
+            Server::try_new(method, &own, users.iter().cloned(), Salts::new(), clock.clone()).ok()?;
         let password = match (has_users, method.is_2022()) {
             (false, _) => own,
             (true, false) => second.clone(),

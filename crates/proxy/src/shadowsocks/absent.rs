@@ -30,6 +30,10 @@ pub(crate) struct ClientSession(Infallible);
 #[derive(Debug)]
 pub(crate) struct Server(Infallible);
 
+/// The salts that have been used: none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Salts;
+
 /// The begin of a connection, of which there is none.
 #[derive(Debug)]
 pub(crate) struct Handshake(Infallible);
@@ -70,7 +74,7 @@ impl ClientSession {
 }
 
 impl Server {
-    pub(crate) fn try_new(_inbound: &ShadowsocksInbound) -> Result<Self, KeyError> {
+    pub(crate) fn try_new(_inbound: &ShadowsocksInbound, _salts: &Salts) -> Result<Self, KeyError> {
         Err(KeyError)
     }
 

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) use waypost_shadowsocks::{
-    ClientDatagrams as ClientSession, Handshake, HandshakeError, KeyError, SessionId,
+    ClientDatagrams as ClientSession, Handshake, HandshakeError, KeyError, Salts, SessionId,
 };
 
 /// The keys for a server.
@@ -57,14 +57,15 @@ impl Server {
     /// # Errors
     ///
     /// If a password is no key for the method.
-    pub(crate) fn try_new(inbound: &ShadowsocksInbound) -> Result<Self, KeyError> {
+    pub(crate) fn try_new(inbound: &ShadowsocksInbound, salts: &Salts) -> Result<Self, KeyError> {
         let ShadowsocksInbound { password, name, users, .. } = inbound;
         // A user without a name is one all the same.
         let users = users
             .iter()
             .map(|user| (user.name.clone().unwrap_or_else(|| Arc::from("")), user.credential.expose()));
         let password = password.as_ref().map_or("", |password| password.expose());
-        let server = engine::Server::try_new(method(inbound.method), password, users, clock())?;
+        let server =
+            engine::Server::try_new(method(inbound.method), password, users, salts.clone(), clock())?;
         let datagrams = Mutex::new(server.datagrams(&mut thread_rng()));
         Ok(Self { server, name: name.clone(), datagrams })
     }

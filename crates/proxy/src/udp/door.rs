@@ -94,6 +94,14 @@ impl DoorSettings {
         Self::new(inbound, Leads::Sealed(server), sniffing)
     }
 
+    /// Who decrypts what comes in.
+    pub(crate) fn server(&self) -> Option<&Arc<Server>> {
+        match &self.leads {
+            Leads::Sealed(server) => Some(server),
+            Leads::Target { .. } => None,
+        }
+    }
+
     fn new(inbound: &model::Inbound, leads: Leads, sniffing: Option<Arc<Sniffing>>) -> Self {
         Self {
             leads,
@@ -126,6 +134,11 @@ impl Door {
     /// elsewhere as well.
     pub(crate) fn set(&self, settings: DoorSettings) {
         self.settings.store(Arc::new(settings));
+    }
+
+    /// Where it leads now.
+    pub(crate) fn settings(&self) -> Arc<DoorSettings> {
+        self.settings.load_full()
     }
 
     /// The address listened on, with the port that the system chose for port 0.

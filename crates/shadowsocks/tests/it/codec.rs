@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 use waypost_shadowsocks::{
-    Accepted, Client, HandshakeError, KeyError, Method, OpenError, Opener, Sealer, Server,
+    Accepted, Client, HandshakeError, KeyError, Method, OpenError, Opener, Salts, Sealer, Server,
 };
 use waypost_wire::{Machine as _, Open as _, Opened, Seal as _, Step};
 
@@ -287,10 +287,13 @@ fn an_answer_of_2022_belongs_to_one_request() {
 fn users_need_a_method_that_tells_them_apart() {
     let method = Method::Blake3ChaCha20Poly1305;
     let own = password(method, 0);
-    let tried = Server::try_new(method, &own, [("anna".into(), own.as_str())], clock());
+    let tried = Server::try_new(method, &own, [("anna".into(), own.as_str())], Salts::new(), clock());
     assert_eq!(tried.unwrap_err(), KeyError::Users { method });
-    assert!(Server::try_new(Method::Aes128Gcm, "", [("anna".into(), "x")], clock()).is_ok());
-    assert_eq!(Server::try_new(Method::Aes128Gcm, "", [], clock()).unwrap_err(), KeyError::Empty);
+    assert!(Server::try_new(Method::Aes128Gcm, "", [("anna".into(), "x")], Salts::new(), clock()).is_ok());
+    assert_eq!(
+        Server::try_new(Method::Aes128Gcm, "", [], Salts::new(), clock()).unwrap_err(),
+        KeyError::Empty
+    );
 }
 
 #[test]

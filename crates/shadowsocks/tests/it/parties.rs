@@ -7,7 +7,7 @@ use std::sync::{
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use waypost_net::Target;
-use waypost_shadowsocks::{Client, Clock, Method, Server};
+use waypost_shadowsocks::{Client, Clock, Method, Salts, Server};
 
 pub(crate) const NOW: u64 = 1_700_000_000;
 
@@ -47,7 +47,7 @@ pub(crate) fn server(method: Method, has_users: bool, clock: Clock) -> Server {
     let passwords: Vec<_> = (1..).zip(NAMES).map(|(number, name)| (name, password(method, number))).collect();
     let users =
         passwords.iter().filter(|_| has_users).map(|(name, password)| (Arc::from(*name), password.as_str()));
-    Server::try_new(method, &password(method, 0), users, clock).unwrap()
+    Server::try_new(method, &password(method, 0), users, Salts::new(), clock).unwrap()
 }
 
 /// The client with a password, for a server with or without users.

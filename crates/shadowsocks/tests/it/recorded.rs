@@ -1,7 +1,7 @@
 //! Requests and datagrams that sing-box 1.14 sent, recorded on a socket: `direct` inbounds in front of
 //! Shadowsocks outbounds, and "hello from afar" sent into them.
 
-use waypost_shadowsocks::{Clock, Method, Server};
+use waypost_shadowsocks::{Clock, Method, Salts, Server};
 use waypost_wire::{Machine as _, Open as _, Opened, Step};
 
 use crate::parties::rng;
@@ -20,7 +20,7 @@ fn server(method: Method, user: Option<&str>, now: u64) -> Server {
         (true, _) => KEY_32,
     };
     let users = user.map(|password| ("ben".into(), password));
-    Server::try_new(method, password, users, Clock::new(move || now)).unwrap()
+    Server::try_new(method, password, users, Salts::new(), Clock::new(move || now)).unwrap()
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
