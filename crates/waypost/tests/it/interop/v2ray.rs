@@ -76,7 +76,7 @@ async fn a_v2ray_server_takes_what_is_sent_to_it() {
         n_unanswered += exchange_and_count(waypost.address(&format!("in{index}"))).await;
     }
     // V2Ray remembers connections of 120 seconds in a filter that keeps one byte of each (cuckoo, 32,768
-    // buckets), so it takes about one of 8,000 for a replay among 1,000, and never answers that one.
+    // buckets). It takes some new ones for replays, one of some thousand, and never answers those.
     let n_refused = || server.log().matches("replayed request").count();
     let deadline = Instant::now() + LOG_LIMIT;
     while n_refused() < n_unanswered && Instant::now() < deadline {
