@@ -14,21 +14,15 @@ use crate::model::{ProxyServer, ShadowsocksKey};
 const PLUGINS: [&str; 5] = ["plugin", "v2ray-plugin", "shadow-tls", "obfs", "gost-plugin"];
 
 pub(super) fn read(url: &ShareUrl<'_>) -> Result<Server, LinkError> {
-    for name in PLUGINS {
-        let value = url.get(name);
-        let plugin = value.split(';').next().unwrap_or_default();
-        if !value.is_empty() && plugin != "none" {
-            let is_plain = plugin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-            return Err(LinkError::Plugin(if name == "plugin" && is_plain { plugin } else { name }.into()));
-        }
-    }
-    if url.is_on(&["uot"]) {
-        return Err(LinkError::no_udp_over_tcp());
-    }
+    refuse_unavailable(url)?;
     let whole = text::base64_text(&text::unescape_lossy(url.body.trim_end_matches('/')));
     let (authority, user) = match whole.filter(|_| !url.body.contains('@')) {
         // The password is as it is there.
         Some(whole) => {
+            let behind = whole.rsplit_once('@').and_then(|(_, place)| place.split_once('/'));
+            if let Some(inside) = behind.map(|(_, behind)| format!("ss://{behind}")) {
+                ShareUrl::split(&inside).map_or(Ok(()), |url| refuse_unavailable(&url))?;
+            }
             let authority = split_authority(&whole, None)?;
             let user = authority.user.clone();
             (authority, user)
@@ -51,6 +45,18 @@ pub(super) fn read(url: &ShareUrl<'_>) -> Result<Server, LinkError> {
         stream: Stream::of_url(url),
         udp: true,
     })
+}
+
+fn refuse_unavailable(url: &ShareUrl<'_>) -> Result<(), LinkError> {
+    for name in PLUGINS {
+        let value = url.get(name);
+        let plugin = value.split(';').next().unwrap_or_default();
+        if !value.is_empty() && plugin != "none" {
+            let is_plain = plugin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            return Err(LinkError::Plugin(if name == "plugin" && is_plain { plugin } else { name }.into()));
+        }
+    }
+    if url.is_on(&["uot"]) { Err(LinkError::no_udp_over_tcp()) } else { Ok(()) }
 }
 
 /// The link of a server, which has no name yet.

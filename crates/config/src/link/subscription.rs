@@ -4,7 +4,7 @@ use super::{
     LinkError, Node, Rejected, Subscription, SubscriptionError, clash, plain, share_url::ShareUrl, ss, text,
     trojan, vless, vmess, yaml::Yaml,
 };
-use crate::{Options, Source, model::Config, parse};
+use crate::{Diagnostic, Options, Source, Span, model::Config, parse};
 
 /// The largest text that is read; lists of thousands of servers have less than 1 MiB.
 pub const MAX_LIST_BYTES: usize = 16 << 20;
@@ -140,7 +140,7 @@ fn read_object(
     }
     let outcome = parse(extended.as_ref().unwrap_or(source), options);
     match outcome.config {
-        Some(config) => Ok(of_config(config, source)),
+        Some(config) => Ok(of_config(config, &outcome.diagnostics, source)),
         None => Err(SubscriptionError::Configuration(outcome.diagnostics)),
     }
 }
@@ -158,18 +158,28 @@ fn with_inbound(root: &Yaml, source: &Source) -> Option<Source> {
     Source::of_files(source.name(), files).ok()
 }
 
-/// The outbounds of a configuration that lead to servers.
-fn of_config(config: Config, source: &Source) -> Subscription {
+/// The outbounds of a configuration that lead to servers, each with what was said of it.
+fn of_config(config: Config, said: &[Diagnostic], source: &Source) -> Subscription {
     let mut list = Subscription::default();
     for mut outbound in config.outbounds.into_iter().filter(|one| one.protocol.has_server()) {
         let line = source.position(outbound.span.start).line;
-        let name = outbound.tag.take().map(|tag| text::clean_name(&tag.value)).unwrap_or_default();
+        let tag = outbound.tag.take();
+        let name = tag.as_ref().map(|tag| text::clean_name(&tag.value)).unwrap_or_default();
         match outbound.detour.take() {
             Some(detour) => {
                 let error = LinkError::Detour(text::clean_name(&detour.value));
                 list.rejected.push(Rejected { name, line, error });
             }
-            None => list.nodes.push(Node { name, line, outbound, warnings: Vec::new() }),
+            None => {
+                let Span { start, end } = outbound.span;
+                // What uses it there does not matter: it becomes the member of a group.
+                let of_use = tag.map(|tag| tag.span);
+                let of_it = said
+                    .iter()
+                    .filter(|said| (start..end).contains(&said.span.start) && Some(said.span) != of_use);
+                let warnings = of_it.map(|said| said.message.as_str().into()).collect();
+                list.nodes.push(Node { name, line, outbound, warnings });
+            }
         }
     }
     list

@@ -355,6 +355,26 @@ fn json_may_be_clash_sip008_or_a_configuration() {
     );
     assert_eq!((config.nodes.len(), config.nodes[0].line, &*config.nodes[0].name), (1, 3, "t"));
     assert_eq!(config.rejected[0].error, LinkError::Detour("t".into()));
+    assert!(config.nodes[0].warnings.is_empty());
+    let doubtful = list(
+        r#"{"outbounds": [
+            {"type": "direct", "tag": "direct", "connect_timeout": "0s"},
+            {"type": "trojan", "tag": "t", "server": "a", "server_port": 443, "password": "x",
+             "tls": {"enabled": true, "insecure": true}}
+        ]}"#,
+    );
+    let [warning] = &*doubtful.nodes[0].warnings else { panic!("{:?}", doubtful.nodes[0].warnings) };
+    assert!(warning.contains("insecure"), "{warning}");
+}
+
+#[test]
+fn what_stands_behind_an_old_link_of_shadowsocks_is_read() {
+    let link =
+        |behind: &str| format!("ss://{}#n", STANDARD.encode(format!("aes-128-gcm:p/w?x@a:8388{behind}")));
+    assert_eq!(list(&link("")).nodes.len(), 1);
+    assert_eq!(list(&link("/")).nodes.len(), 1);
+    let refused = &list(&link("/?plugin=obfs-local%3Bobfs%3Dhttp")).rejected;
+    assert_eq!(refused[0].error, LinkError::Plugin("obfs-local".into()));
 }
 
 #[test]
