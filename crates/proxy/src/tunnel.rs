@@ -196,7 +196,9 @@ impl Tunnel {
                         return Some(self.entered(accepted.user, accepted.target, carries));
                     }
                     Ok(Ok((TrojanOpening::Fallback(why), read))) => (Refusal::new(why), read),
-                    Ok(Err(DriveError::Closed | DriveError::Io(_))) => return None,
+                    // It may wait for the answer of a site.
+                    Ok(Err(DriveError::Closed)) => (Refusal::closed(), machine.give_up()),
+                    Ok(Err(DriveError::Io(_))) => return None,
                     Ok(Err(DriveError::Failed { error, .. })) => match error {},
                     Err(_elapsed) => (Refusal::timeout(), machine.give_up()),
                 };

@@ -55,6 +55,10 @@ impl Refusal {
         Self::new("it took too long to say what it wants")
     }
 
+    pub(super) fn closed() -> Self {
+        Self::new("it ended in the middle of what it wants")
+    }
+
     /// Puts the name of the user in.
     pub(super) fn name(&mut self, names: &[Option<Arc<str>>]) {
         self.user = self.place.and_then(|place| names.get(place).cloned().flatten());

@@ -109,6 +109,27 @@ async fn a_wrong_user_a_broken_packet_and_a_replay_look_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_answers_who_ends_in_the_middle_of_a_password() {
+    let site = origin("the site").await;
+    let config = json!({
+        "inbounds": [{
+            "tag": "trojan", "protocol": "trojan", "listen": "127.0.0.1", "port": 0,
+            "settings": {"clients": [{"password": PASSWORDS[0]}], "fallbacks": [{"dest": site.to_string()}]},
+        }],
+        "outbounds": [{"protocol": "freedom"}],
+    });
+    let server = Waypost::start(&config.to_string(), None).await;
+    for (asked, is_answered) in [("", false), ("0123456789abcdef", true)] {
+        let mut stream = TcpStream::connect(server.address("trojan")).await.unwrap();
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut came = String::new();
+        timeout(LIMIT, stream.read_to_string(&mut came)).await.expect("the connection ends").unwrap();
+        assert_eq!(came.contains("the site"), is_answered, "{came}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_dawdles_is_cut_off() {
     let server = server().await;
     let request = vmess(IDS[0], "127.0.0.1:1".parse().unwrap(), 5);
