@@ -22,6 +22,7 @@ mod assemble;
 mod clash;
 mod error;
 mod export;
+mod made;
 mod plain;
 mod server;
 mod share_url;

@@ -1,7 +1,7 @@
 //! What carries the protocol of a link: TLS, and what is laid over it.
 
 use super::{
-    server::{Members, list, object, word},
+    made::{Members, list, object, word},
     share_url::ShareUrl,
     text,
 };
