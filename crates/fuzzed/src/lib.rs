@@ -11,10 +11,12 @@ mod peer;
 mod script;
 mod stream;
 
+mod certificates;
 mod dns;
 mod grpc;
 mod handshakes;
 mod http;
+mod links;
 mod shadowsocks;
 mod shadowsocks_datagrams;
 mod sniff_datagram;
@@ -23,10 +25,12 @@ mod upgrades;
 mod vless_trojan;
 mod vmess;
 
+pub use certificates::certificates;
 pub use dns::dns;
 pub use grpc::grpc;
 pub use handshakes::handshakes;
 pub use http::http;
+pub use links::links;
 pub use shadowsocks::shadowsocks;
 pub use shadowsocks_datagrams::shadowsocks_datagrams;
 pub use sniff_datagram::sniff_datagram;
@@ -51,4 +55,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("upgrades", upgrades),
     ("grpc", grpc),
     ("dns", dns),
+    ("certificates", certificates),
+    ("links", links),
 ];

@@ -62,6 +62,6 @@ pub use server::{Entered, ServerLayer, ServerOptions, ServerTransport};
 pub use setup::{PemSource, SetupError};
 pub use tls::{
     ClientTls, Identity, IdentitySource, Pin, Roots, ServerTls, TlsVersion, TlsVersions,
-    certificates_from_pem,
+    certificate_validity, certificates_from_pem,
 };
 pub use websocket::{EARLY_DATA_HEADER, EarlyData, WebSocketClient, WebSocketServer};

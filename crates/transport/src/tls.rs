@@ -13,6 +13,7 @@ mod watched;
 use std::sync::Arc;
 
 pub(crate) use client::TlsClient;
+pub use der::certificate_validity;
 pub use identity::{Identity, IdentitySource, certificates_from_pem};
 pub use options::{ClientTls, Pin, Roots, ServerTls, TlsVersion, TlsVersions};
 use rustls::{

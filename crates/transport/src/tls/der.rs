@@ -5,8 +5,10 @@ const EXPLICIT_VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The first and the last second, since 1970, in which a certificate is valid; `None` if it is broken.
-pub(super) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
+/// The first and the last second, since 1970, in which a certificate in DER is valid (RFC 5280 §4.1.2.5);
+/// `None` if it is broken. Nothing else of it is looked at, its signature neither.
+#[must_use]
+pub fn certificate_validity(certificate: &[u8]) -> Option<(u64, u64)> {
     let (outer, _rest) = element(certificate, SEQUENCE)?;
     let (mut fields, _rest) = element(outer, SEQUENCE)?;
     if let Some((_version, rest)) = element(fields, EXPLICIT_VERSION) {
@@ -97,9 +99,9 @@ mod tests {
         params.not_before = date_time_ymd(from.0, from.1, from.2);
         params.not_after = date_time_ymd(to.0, to.1, to.2);
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert_eq!(validity(certificate.der()), Some(expected));
+        assert_eq!(certificate_validity(certificate.der()), Some(expected));
         for end in 0..certificate.der().len() {
-            assert_eq!(validity(&certificate.der()[..end]), None, "cut after {end} bytes");
+            assert_eq!(certificate_validity(&certificate.der()[..end]), None, "cut after {end} bytes");
         }
     }
 

@@ -154,7 +154,7 @@ impl Shown<'_> {
 
     /// Without asking who has issued it.
     fn check_as_it_is(&self) -> Result<(), Error> {
-        let (from, to) = der::validity(self.leaf).ok_or(CertificateError::BadEncoding)?;
+        let (from, to) = der::certificate_validity(self.leaf).ok_or(CertificateError::BadEncoding)?;
         let time = self.now;
         if time.as_secs() < from {
             let not_before = UnixTime::since_unix_epoch(std::time::Duration::from_secs(from));
