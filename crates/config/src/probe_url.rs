@@ -67,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<ProbeUrl, Flaw> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
     if authority.contains('@') {
-        return Err(flaw("a probe sends no login", "remove what is before the `@`"));
+        return Err(flaw("this URL has a login, which is not sent", "remove what is before the `@`"));
     }
     let target = read_authority(authority, if https { 443 } else { 80 })?;
     let path = path.split_once('#').map_or(path, |(path, _)| path);
@@ -146,7 +146,7 @@ mod tests {
             ("ftp://example.com/", "this scheme is not supported"),
             ("https:///generate_204", "this URL has no host"),
             ("https://:443/", "this URL has no host"),
-            ("https://me:secret@example.com/", "a probe sends no login"),
+            ("https://me:secret@example.com/", "this URL has a login, which is not sent"),
             ("https://example.com:0/", "the port of this URL is not a port"),
             ("https://example.com:+443/", "the port of this URL is not a port"),
             ("https://example.com:65536/", "the port of this URL is not a port"),
