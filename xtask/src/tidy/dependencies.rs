@@ -29,7 +29,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("inspect", &["net", "geodata", "geosite", "geoip", "config", "proxy"]),
     ("waypost", &["config", "proxy", "service", "demo", "inspect"]),
     ("testkit", &["net"]),
-    ("fuzzed", &["net", "wire", "dns", "transport", "shadowsocks"]),
+    ("fuzzed", &["net", "wire", "dns", "transport", "shadowsocks", "config"]),
     ("xtask", &["geodata", "config"]),
 ];
 
@@ -74,8 +74,8 @@ const WITHOUT_SERIALISATION: [&str; 10] =
     ["net", "geosite", "geoip", "router", "ring", "health", "balance", "wire", "geodata", "shadowsocks"];
 
 /// Only the shell and what is above it know the configuration, besides itself.
-const WITH_CONFIG: [&str; 9] =
-    ["config", "proxy", "api", "grpc", "service", "demo", "inspect", "waypost", "xtask"];
+const WITH_CONFIG: [&str; 10] =
+    ["config", "proxy", "api", "grpc", "service", "demo", "inspect", "waypost", "fuzzed", "xtask"];
 
 /// Says whether a crate does its work without runtime, clock, environment and files.
 pub(super) fn is_pure(package: &Package) -> bool {
