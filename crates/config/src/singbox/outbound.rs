@@ -152,7 +152,7 @@ pub(super) static LOAD_BALANCE: KeyTable = KeyTable {
     keys: &LOAD_BALANCE_KEYS,
 };
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Direct,
     Block,
@@ -224,9 +224,9 @@ fn read(index: usize, value: &Value, names: &mut Names, report: &mut Report<'_>)
         Kind::Socks => {
             networks = read_networks(&object, report);
             check_version(&object, report);
-            read_server(&object, report).map(|server| OutboundProtocol::Socks(vec![server]))
+            read_server(kind, &object, report).map(|server| OutboundProtocol::Socks(vec![server]))
         }
-        Kind::Http => read_server(&object, report).map(|server| OutboundProtocol::Http(vec![server])),
+        Kind::Http => read_server(kind, &object, report).map(|server| OutboundProtocol::Http(vec![server])),
         Kind::Shadowsocks => {
             networks = read_networks(&object, report);
             let server = tunnel::outbound::read_shadowsocks(&object, report);
@@ -318,9 +318,9 @@ fn check_version(object: &Object<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn read_server(object: &Object<'_>, report: &mut Report<'_>) -> Option<ProxyServer> {
+fn read_server(kind: Kind, object: &Object<'_>, report: &mut Report<'_>) -> Option<ProxyServer> {
     let place = read_place(object, report);
-    let account = read_account(object, report);
+    let account = read_account(kind, object, report);
     let ProxyServer { host, port, account: () } = place?;
     Some(ProxyServer { host, port, account })
 }
@@ -339,7 +339,7 @@ pub(super) fn read_place(object: &Object<'_>, report: &mut Report<'_>) -> Option
     Some(ProxyServer { host: host?, port: port?, account: () })
 }
 
-fn read_account(object: &Object<'_>, report: &mut Report<'_>) -> Option<Account> {
+fn read_account(kind: Kind, object: &Object<'_>, report: &mut Report<'_>) -> Option<Account> {
     let written = |name, report: &mut Report<'_>| -> Option<Spanned<&str>> {
         object.text(name, report).filter(|text| !text.value.is_empty())
     };
@@ -347,9 +347,15 @@ fn read_account(object: &Object<'_>, report: &mut Report<'_>) -> Option<Account>
     if user.is_none() && password.is_none() {
         return None;
     }
-    let too_long = [user, password].into_iter().flatten().find(|text| text.value.len() > 255);
-    if let Some(text) = too_long {
-        report.error(text.span, "more than 255 bytes, which a proxy cannot be told (RFC 1929)");
+    let flaw = if kind == Kind::Http {
+        let split = user.filter(|user| user.value.contains(':'));
+        split.map(|user| (user.span, "a user name in HTTP cannot have a `:` (RFC 7617)"))
+    } else {
+        let long = [user, password].into_iter().flatten().find(|text| text.value.len() > 255);
+        long.map(|text| (text.span, "more than 255 bytes, which a SOCKS server cannot be told (RFC 1929)"))
+    };
+    if let Some((span, message)) = flaw {
+        report.error(span, message);
         return None;
     }
     Some(Account {

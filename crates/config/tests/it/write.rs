@@ -187,6 +187,40 @@ fn an_authority_beside_the_hash_of_a_key_is_lost_in_sing_box() {
 /// `testdata/config/convert`: files with what they are in the other dialect (`.converted`) and what is
 /// lost (`.stderr`). A new case needs no Rust; `UPDATE_EXPECT=1` writes both.
 #[test]
+fn a_login_means_the_same_or_is_lost() {
+    let read = |login: &str| {
+        let text = format!(
+            r#"{{"inbounds": [{{"type": "mixed", "listen_port": 1}}],
+                "outbounds": [{{"server": "a", "server_port": 1, {login}}}]}}"#
+        );
+        read("x", &text)
+    };
+    let long = "x".repeat(300);
+    for (login, is_lossy) in [
+        (r#""type": "socks", "username": "u", "password": "p""#.to_owned(), false),
+        (r#""type": "socks", "username": "u""#.to_owned(), true),
+        (r#""type": "http", "username": "u""#.to_owned(), false),
+        (format!(r#""type": "http", "username": "u", "password": "{long}""#), false),
+    ] {
+        let (outcome, said) = read(&login);
+        let config = outcome.config.expect(&said);
+        let written = write(&config, Dialect::V2ray);
+        assert_eq!(written.is_lossy(), is_lossy, "{login}: {:?}", written.losses);
+        if !is_lossy {
+            let (again, said) = self::read("x", &written.text);
+            assert_eq!(write(&again.config.expect(&said), Dialect::V2ray).text, written.text, "{login}");
+        }
+    }
+    for (login, place) in [
+        (r#""type": "http", "username": "u:v""#.to_owned(), "RFC 7617"),
+        (format!(r#""type": "socks", "username": "{long}""#), "RFC 1929"),
+    ] {
+        let (outcome, said) = read(&login);
+        assert!(outcome.config.is_none() && said.contains(place), "{login}: {said}");
+    }
+}
+
+#[test]
 fn what_is_said_in_another_way_and_what_is_lost() {
     let folder = folder("convert");
     let files = usable(&folder);

@@ -11,7 +11,8 @@ use super::{
     transport, tunnel,
 };
 use crate::model::{
-    Config, DnsOutbound, FreedomResolve, OtherQuestions, Outbound, OutboundProtocol, ProxyServer, Redirect,
+    Account, Config, DnsOutbound, FreedomResolve, OtherQuestions, Outbound, OutboundProtocol, ProxyServer,
+    Redirect,
 };
 
 /// `outbounds`: the one for what no rule takes comes first, and what stands for actions last.
@@ -55,6 +56,12 @@ fn outbound(outbound: &Outbound, losses: &mut Losses) -> Fields {
     };
     if outbound.networks != Networks::ALL {
         losses.lose(outbound.span, "`network` of an outbound", "a rule with `network` can lead elsewhere");
+    }
+    if let OutboundProtocol::Socks(servers) = &outbound.protocol {
+        let is_empty = |account: &Account| account.user.is_empty() || account.password.expose().is_empty();
+        if servers.iter().filter_map(|server| server.account.as_ref()).any(is_empty) {
+            losses.lose(outbound.span, "a login of SOCKS without a name or a password", None);
+        }
     }
     if outbound.resolve.is_some() {
         losses.lose(outbound.span, "`domain_resolver` of an outbound", None);
