@@ -140,16 +140,16 @@ impl Entrances {
         Ok(plan)
     }
 
-    /// The inbound in force that has the same name or, if it has none, the same place.
+    /// The inbound in force that is the same.
     fn in_force(&self, inbound: &model::Inbound) -> Result<Option<Arc<Inbound>>, BindError> {
-        let tag = inbound.tag.as_ref().map(|tag| &tag.value);
-        let places = stream_places(inbound)?;
-        let mut known = self.streams.iter().filter(|known| tag.is_some() || places.contains(&known.place));
-        let same = known.find(|known| known.serves.load().tag.as_ref() == tag);
-        Ok(same.map(|known| known.serves.load_full()))
+        if !has_streams(inbound) {
+            return Ok(None);
+        }
+        let same = same_entrance(&self.streams, inbound, |serves| serves.load().tag.clone())?;
+        Ok(same.map(|serves| serves.load_full()))
     }
 
-    /// What takes those of [`Self::in_force`] who have a key, or only their datagrams.
+    /// What takes those of the same inbound who have a key, or only their datagrams.
     fn tunnel_in_force(&self, inbound: &model::Inbound) -> Result<Option<Tunnel>, BindError> {
         if has_streams(inbound) {
             return Ok(self.in_force(inbound)?.and_then(|known| match &known.entry {
@@ -157,12 +157,8 @@ impl Entrances {
                 Entry::Handshake(_) | Entry::Door(_) => None,
             }));
         }
-        let tag = inbound.tag.as_ref().map(|tag| &tag.value);
-        let places = places(inbound)?;
-        let known = self.doors.iter().filter(|known| tag.is_some() || places.contains(&known.place));
-        let mut settings = known.map(|known| known.serves.settings());
-        let same = settings.find(|settings| settings.inbound.as_ref() == tag);
-        Ok(same.and_then(|settings| settings.server().cloned()).map(Tunnel::of_server))
+        let same = same_entrance(&self.doors, inbound, |door| door.settings().inbound.clone())?;
+        Ok(same.and_then(|door| door.settings().server().cloned()).map(Tunnel::of_server))
     }
 
     fn plan_streams(
@@ -337,6 +333,18 @@ impl Entrances {
 fn close<S>(entrance: &Entrance<S>) {
     info!(address = %entrance.address, "no longer listening");
     entrance.stop.cancel();
+}
+
+/// What serves an inbound of the same name or, if it has none, at the same place.
+fn same_entrance<'e, S>(
+    there: &'e [Entrance<S>],
+    inbound: &model::Inbound,
+    tag_of: impl Fn(&S) -> Option<Tag>,
+) -> Result<Option<&'e S>, BindError> {
+    let tag = inbound.tag.as_ref().map(|tag| &tag.value);
+    let places = places(inbound)?;
+    let mut known = there.iter().filter(|known| tag.is_some() || places.contains(&known.place));
+    Ok(known.find(|known| tag_of(&known.serves).as_ref() == tag).map(|known| &known.serves))
 }
 
 /// The number of a place that there is already, and that the plan has not taken yet.

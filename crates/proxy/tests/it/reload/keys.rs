@@ -28,17 +28,22 @@ fn vless_server(users: &[&str], handshake: u32) -> Value {
     })
 }
 
+/// A client of it.
+async fn vless_client(server: &Running, user: &str) -> Running {
+    let node = json!({
+        "type": "vless", "tag": "node", "uuid": user,
+        "server": "127.0.0.1", "server_port": server.address("in").port(),
+        "transport": {"type": "grpc", "service_name": "way"},
+    });
+    Running::start(&config(&[inbound("in", 0)], &[node], &json!({}))).await
+}
+
 /// Streams come in when they like, long after the connection that they are in.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_no_user_any_more_gets_in_by_no_standing_connection() {
     let echo = EchoServer::start().await;
     let server = Running::start(&vless_server(&USERS, 60)).await;
-    let node = json!({
-        "type": "vless", "tag": "node", "uuid": USERS[1],
-        "server": "127.0.0.1", "server_port": server.address("in").port(),
-        "transport": {"type": "grpc", "service_name": "way"},
-    });
-    let client = Running::start(&config(&[inbound("in", 0)], &[node], &json!({}))).await;
+    let client = vless_client(&server, USERS[1]).await;
     let mut before = tunnel(client.address("in"), echo.address).await;
     assert!(echoes(&mut before).await);
 
@@ -59,12 +64,7 @@ async fn who_is_no_user_any_more_gets_in_by_no_standing_connection() {
 async fn an_entry_that_is_gone_takes_no_streams_of_standing_connections() {
     let echo = EchoServer::start().await;
     let server = Running::start(&vless_server(&USERS, 60)).await;
-    let node = json!({
-        "type": "vless", "tag": "node", "uuid": USERS[0],
-        "server": "127.0.0.1", "server_port": server.address("in").port(),
-        "transport": {"type": "grpc", "service_name": "way"},
-    });
-    let client = Running::start(&config(&[inbound("in", 0)], &[node], &json!({}))).await;
+    let client = vless_client(&server, USERS[0]).await;
     let mut before = tunnel(client.address("in"), echo.address).await;
     assert!(echoes(&mut before).await);
     let other = config(&[inbound("other", 0)], &[json!({"type": "direct"})], &json!({}));
